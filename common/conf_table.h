@@ -1,0 +1,57 @@
+/* conf_table - every scalar setting, once.
+ *
+ *   CONF(field, TYPE, section, name, default, min, max, APPLIES, help)
+ *
+ * TYPE: STRING | BOOL | COUNT | SIZE | DURATION | ENUM(choices are in min as "a|b", max unused).
+ * The table makes struct conf's fields, the parser, its range checks, --show-config, the sample file
+ * and the reload diff. section "" is the top level. Values are texts in the units of common/units.h;
+ * a min or max of "" is no bound. APPLIES: LIVE (in place), ROLLING (workers replaced one by one),
+ * RESTART.
+ */
+/* clang-format off */
+CONF(state_dir,        STRING,   "",        "state_dir",        "var/lib",  "",      "",     RESTART, "Keys, locks, the store; created 0700. Relative to the configuration file.")
+CONF(run_dir,          STRING,   "",        "run_dir",          "var/run",  "",      "",     RESTART, "Pid file and admin socket. Relative to the configuration file.")
+CONF(workers,          WORKERS,  "",        "workers",          "auto",     "1",     "64",   ROLLING, "Worker processes; auto is one per core.")
+
+CONF(store_durability, ENUM,     "store",   "durability",       "disk",     "disk|memory", "", RESTART, "disk: an accepted message survives power loss. memory: path on tmpfs, survives any kill, not a reboot.")
+CONF(store_path,       STRING,   "store",   "path",             "",         "",      "",     RESTART, "Directory of the store; empty is state_dir/store.")
+CONF(store_map_size,   SIZE,     "store",   "map_size",         "64G",      "16M",   "16T",  RESTART, "Sparse map; the store's largest size.")
+
+CONF(dedup_window,     DURATION, "publish", "dedup_window",     "10m",      "1s",    "7d",   LIVE,    "How long an Idempotency-Key is remembered.")
+CONF(publish_timeout,  DURATION, "publish", "timeout",          "5s",       "100ms", "60s",  LIVE,    "How long a command waits for the writer before 503.")
+
+CONF(session_ttl,      DURATION, "session", "ttl",              "10m",      "1s",    "365d", LIVE,    "Idle life of a session that names none.")
+CONF(session_max_ttl,  DURATION, "session", "max_ttl",          "30d",      "1s",    "365d", LIVE,    "Longest ttl a client may ask for.")
+CONF(token_max_age,    DURATION, "session", "token_max_age",    "5m",       "1s",    "365d", LIVE,    "Oldest bootstrap token accepted, by its iat.")
+CONF(anonymous,        BOOL,     "session", "anonymous",        "false",    "",      "",     LIVE,    "Sessions without any credential.")
+CONF(exclusive,        BOOL,     "session", "exclusive",        "false",    "",      "",     LIVE,    "A newer connection fences off the older one.")
+CONF(mailbox_messages, COUNT,    "session", "mailbox_messages", "10000",    "1",     "10000000", LIVE, "Messages a mailbox holds.")
+CONF(mailbox_bytes,    SIZE,     "session", "mailbox_bytes",    "16M",      "1K",    "1T",   LIVE,    "Payload bytes a mailbox holds.")
+CONF(mailbox_age,      DURATION, "session", "mailbox_age",      "0s",       "0s",    "365d", LIVE,    "Age at which a mailbox message goes; 0s: only with its session.")
+CONF(mailbox_overflow, ENUM,     "session", "mailbox_overflow", "refuse",   "refuse|drop_oldest", "", LIVE, "What a full mailbox does.")
+CONF(receipts,         DURATION, "session", "receipts",         "1h",       "0s",    "30d",  LIVE,    "How long the fate of a message removed unacked is known.")
+CONF(max_topics,       COUNT,    "session", "max_topics",       "100",      "0",     "10000", LIVE,   "Topics a session may subscribe to.")
+CONF(max_per_subject,  COUNT,    "session", "max_per_subject",  "100",      "1",     "10000", LIVE,   "Live sessions of one subject.")
+CONF(attributes_size,  SIZE,     "session", "attributes",       "4K",       "2",     "64K",  LIVE,    "Bytes of JSON attributes a session holds.")
+CONF(presence_grace,   DURATION, "session", "presence_grace",   "10s",      "0s",    "10m",  LIVE,    "How long a lease outlives a connection's last sign of life.")
+
+CONF(limit_message,    SIZE,     "limits",  "message",          "256K",     "1K",    "16M",  LIVE,    "Payload of one message.")
+CONF(limit_request,    SIZE,     "limits",  "request",          "4M",       "4K",    "64M",  LIVE,    "Body of one request; at most half of shm.inbox.")
+CONF(limit_header,     SIZE,     "limits",  "header",           "16K",      "1K",    "1M",   LIVE,    "Header section of one request, its target included.")
+CONF(head_timeout,     DURATION, "limits",  "head_timeout",     "10s",      "100ms", "10m",  LIVE,    "For a whole header section to arrive.")
+CONF(body_timeout,     DURATION, "limits",  "body_timeout",     "30s",      "100ms", "1h",   LIVE,    "For a whole body to arrive.")
+CONF(idle_timeout,     DURATION, "limits",  "idle_timeout",     "75s",      "1s",    "1h",   LIVE,    "A keep-alive connection without a request.")
+CONF(write_timeout,    DURATION, "limits",  "write_timeout",    "30s",      "1s",    "1h",   LIVE,    "A client that reads nothing of an answer.")
+CONF(connections,      COUNT,    "limits",  "connections",      "15000",    "1",     "1000000", ROLLING, "Connections of the whole server, split over the workers.")
+CONF(pipeline,         COUNT,    "limits",  "pipeline",         "16",       "1",     "1000", LIVE,    "Pipelined requests of one connection in flight before it is no longer read.")
+
+CONF(shm_inbox,        SIZE,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot.")
+CONF(shm_reply,        SIZE,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot.")
+CONF(shm_feed,         SIZE,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read.")
+
+CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
+
+CONF(log_level,        ENUM,     "log",     "level",            "info",     "debug|info|warn|error", "", LIVE, "Least level written.")
+CONF(log_format,       ENUM,     "log",     "format",           "json",     "json",  "",     LIVE,    "One JSON object a line.")
+CONF(log_file,         STRING,   "log",     "file",             "",         "",      "",     LIVE,    "Empty is standard error.")
+/* clang-format on */

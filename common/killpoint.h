@@ -1,0 +1,18 @@
+/* killpoint - die here, in test builds (make KILL=1).
+ *
+ * RESTANTE_KILL="<role>:<name>:<n>" makes the n-th pass (from 1) of that point in a process of that
+ * role (as log_init was told) raise SIGKILL, once: the file named by RESTANTE_KILL_ONCE is created
+ * with O_EXCL first, and when it exists the point does nothing, so that a respawned role lives. In
+ * ordinary builds it is nothing at all.
+ */
+#ifndef COMMON_KILLPOINT_H
+#define COMMON_KILLPOINT_H
+
+#ifdef RESTANTE_KILLPOINTS
+void killpoint_pass(const char *name);
+#define KILLPOINT(name) killpoint_pass(name)
+#else
+#define KILLPOINT(name) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,93 @@
+/* board - the notice board in shared memory: who lives, what time it is, what was prepared.
+ *
+ * Caveats: a memfd made and sized by the supervisor, mapped read-write by every process, alive as
+ * long as one of them is. There are no locks: every field has ONE writing process, named beside it,
+ * and every field that others read is atomic (or covered by an atomic stored after it). Any process
+ * may be killed between any two stores; each field says what a reader then sees. The layout number
+ * is made of sizes, so that differently built programs refuse each other.
+ */
+#ifndef SHM_BOARD_H
+#define SHM_BOARD_H
+
+#include "common/metric.h"
+#include "common/token.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define BOARD_WORKERS 64                /* most workers of one generation */
+#define BOARD_SLOTS (2 * BOARD_WORKERS) /* an upgrade has two generations */
+#define BOARD_WRITER BOARD_SLOTS        /* seats after the worker slots */
+#define BOARD_SUPERVISOR (BOARD_SLOTS + 1)
+#define BOARD_SEATS (BOARD_SLOTS + 2)
+
+enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_RUNNING, SEAT_DRAINING, SEAT_DEAD };
+
+/* One per process. `S` = the supervisor writes it, `P` = the seat's own process. */
+struct board_seat {
+    _Alignas(64) _Atomic uint32_t generation; /* S, raised before a successor starts; from 1 */
+    _Atomic uint32_t dead_generation;      /* S: the highest generation known to be dead (rule 9) */
+    _Atomic int32_t pid;                   /* S, 0 when empty */
+    _Atomic uint32_t state;                /* P: RUNNING, DRAINING; S: the others */
+    _Atomic uint64_t started_ms;           /* S, boot clock */
+    _Atomic uint32_t respawns;             /* S */
+    _Alignas(64) _Atomic uint64_t beat_ms; /* P: boot clock of its last loop turn, idle ones too */
+    _Atomic uint64_t txn_since_ms;  /* P: boot clock at which a store transaction began; 0 none */
+    _Atomic uint64_t sync_since_ms; /* P (writer): set around a commit that may fsync; 0 else */
+    _Alignas(64) _Atomic uint32_t asleep; /* P sets 1 before it sleeps; ringers exchange it to 0 */
+    _Alignas(64) char panic[192];         /* P: NUL-terminated last words, for S after death */
+    struct metric_block metrics;          /* P */
+};
+
+/* The writer's note of what it prepared for the next commit (rule 1). batch 0 = no note. It is
+ * invalidated first, filled, and batch is stored last with release. */
+struct board_note {
+    _Alignas(64) _Atomic uint64_t batch;
+    _Atomic uint64_t feed_head;
+    _Atomic uint64_t reply_head[BOARD_SLOTS];
+};
+
+struct board {
+    uint64_t magic;
+    uint64_t layout;                              /* board_layout() of the build that made it */
+    uint32_t slots;                               /* worker slots that have rings */
+    uint64_t ring_set;                            /* random; names this set of rings (rule 2) */
+    _Alignas(64) _Atomic int64_t clock_offset_ms; /* writer: store time - boot clock (rule 13) */
+    _Atomic uint64_t start_ms; /* writer: store time at server start; 0 until the first writer */
+    _Atomic uint64_t epoch;    /* writer, before it is ready */
+    _Atomic uint64_t last_seq; /* writer, after each commit */
+    _Atomic uint64_t batch;    /* writer: last batch published */
+    _Atomic uint32_t
+        writer_ready;          /* writer 1 once workers may open the store; S 0 never: it stays */
+    _Atomic uint32_t draining; /* S: 1 = readiness fails, no more accepts */
+    _Alignas(64) _Atomic uint64_t rotate_wanted; /* any worker: adds 1, then rings the supervisor */
+    _Atomic uint64_t rotate_done;                /* S: = wanted once new keys are in place */
+    /* S: session-token keys, double-buffered: copy [current & 1], re-read current, repeat. */
+    _Atomic uint64_t keys_current;
+    struct session_keys keys[2];
+    struct board_note note;
+    struct board_seat seat[BOARD_SEATS];
+};
+
+uint64_t board_layout(void);
+/* Supervisor: a sealed-size memfd with a fresh board. Returns the fd, or -errno. */
+int board_create(uint32_t slots, struct board **ret);
+/* Any role, after exec. 0; -EPROTO magic or layout differ; -errno of mmap. */
+int board_map(int fd, struct board **ret);
+
+/* Store time in milliseconds since 1970; monotonic within a server's life. Any process. */
+uint64_t board_now_ms(const struct board *b);
+void board_keys_set(struct board *b, const struct session_keys *keys); /* supervisor only */
+void board_keys_get(const struct board *b, struct session_keys *ret);
+
+/* Each turn of a loop: heartbeat. txn_begin/txn_end bracket every store transaction. */
+void seat_beat(struct board_seat *s);
+void seat_txn_begin(struct board_seat *s);
+void seat_txn_end(struct board_seat *s);
+
+/* {"supervisor":{"pid":..},"writer":{"pid":..,"state":..},"workers":[{"slot":0,"pid":..,
+ * "state":"running","generation":..,"respawns":..,"uptime":..,"connections":..}],"epoch":..,
+ * "last_seq":..,"version":..,"store":{...},"draining":false}. 0 or a buf error. Any process. */
+int board_status_json(const struct board *b, struct buf *out);
+
+#endif

@@ -1,0 +1,35 @@
+/* expiry - the queue of things that are due: swept from its front in small batches.
+ *
+ * A row is only a hint to look: the truth is in what it names, so a row may be early (it is put
+ * again at the real time) or late. Expired is expired at once for readers; the sweep only reclaims.
+ * Writer process only, inside its transaction.
+ */
+#ifndef SHM_EXPIRY_H
+#define SHM_EXPIRY_H
+
+#include "common/ids.h"
+#include "shm/store.h"
+
+enum expiry_kind {
+    EXPIRE_SESSION = 1, /* session id 16 */
+    EXPIRE_MESSAGE,     /* stream 8 + seq 8 */
+    EXPIRE_RECLAIM,     /* stream 8 */
+    EXPIRE_RECEIPTS,    /* stream 8 */
+    EXPIRE_ATTACHMENT,  /* session id 16 + connection 8 */
+    EXPIRE_AGE,         /* stream 8: retention by age */
+};
+
+int expiry_put(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);
+int expiry_del(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);
+struct expiry_row {
+    uint64_t due_ms;
+    enum expiry_kind kind;
+    unsigned char id[32];
+    size_t id_len;
+};
+/* Takes (deletes) the first row that is due: 0, or -ENOENT when none is due. *ret_next_ms: when the
+ * first one left is due (UINT64_MAX none); may be NULL. */
+int expiry_take(struct txn *t, uint64_t now_ms, struct expiry_row *ret);
+int expiry_next(struct txn *t, uint64_t *ret_due_ms);
+
+#endif

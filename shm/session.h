@@ -1,0 +1,68 @@
+/* session - rows of sessions, their subjects and names, and their attachments.
+ *
+ * Views point into the store and live like its values. Writer process only, unless marked (R).
+ * Results as in stream.h.
+ */
+#ifndef SHM_SESSION_H
+#define SHM_SESSION_H
+
+#include "common/code.h"
+#include "common/ids.h"
+#include "shm/store.h"
+
+struct session {
+    uint8_t id[SESSION_ID_SIZE];
+    uint64_t stream;                         /* its mailbox */
+    uint64_t created_ms, expires_ms, ttl_ms; /* expires = last use + ttl; readers add ttl/8 */
+    uint64_t start_seq;  /* the store's last seq when it was made: its first cursor */
+    uint64_t acked;      /* seq; 0 none yet */
+    uint64_t acked_prev; /* the ack before it: what lies between was acked at acked_ms */
+    uint64_t acked_ms;
+    uint64_t delivered, delivered_prev, delivered_ms;
+    uint64_t generation;   /* fencing (rule 15) */
+    uint32_t flags;        /* SESSION_ANONYMOUS */
+    struct str subject;    /* empty: anonymous */
+    struct str name;       /* empty: unnamed */
+    struct str attributes; /* compact JSON object */
+    struct str claims;     /* JSON array of patterns, or empty */
+};
+#define SESSION_ANONYMOUS 1u
+
+/* (R) 0, -ENOENT (also when it is past its ttl: see session_expired), or a store error. */
+int session_get(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
+int session_put(struct txn *t, const struct session *s);
+/* (R) Rule 13: expired at expires + ttl/8 (renewals come at most every ttl/8), but never earlier
+ * than server start + min(ttl, 10 m). */
+bool session_expired(const struct session *s, uint64_t now_ms, uint64_t start_ms);
+
+/* Makes row, subject row, name row, mailbox and expiry row. s->stream is set. */
+int session_create(struct txn *t, struct session *s);
+/* Removes all of that and the attachments at once; the mailbox is dropped within the budget. */
+int session_remove(struct txn *t, const struct session *s, unsigned *budget);
+int session_by_name(struct txn *t, struct str subject, struct str name,
+                    uint8_t ret[SESSION_ID_SIZE]); /* (R) 0 or -ENOENT */
+
+void subject_hash(struct str subject, uint8_t ret[16]); /* (R) */
+/* (R) Sessions of a subject in id order after `after` (NULL: from the first), expired ones
+ * included; at most max. Returns their number or < 0. */
+int subject_sessions(struct txn *t, struct str subject, const uint8_t *after,
+                     uint8_t (*ret)[SESSION_ID_SIZE], size_t max);
+
+struct attachment {
+    uint64_t connection;
+    uint32_t slot, slot_generation;
+    uint64_t since_ms, lease_ms; /* store time; the lease ends at lease_ms */
+    struct str transport, remote;
+};
+int attachment_put(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
+                   const struct attachment *a);
+int attachment_del(struct txn *t, const uint8_t session[SESSION_ID_SIZE], uint64_t connection);
+/* (R) Attachments of a session, at most max. Their number or < 0. */
+int attachment_list(struct txn *t, const uint8_t session[SESSION_ID_SIZE], struct attachment *ret,
+                    size_t max);
+/* Rule 9: cuts the leases of (slot, generation <= dead) to now + grace, resuming after *key (16+8
+ * bytes, zero to begin), at most `budget` rows. *ret_done when the end was reached. */
+int attachment_worker_died(struct txn *t, uint32_t slot, uint32_t dead, uint64_t until_ms,
+                           unsigned char key[24], unsigned *budget, bool *ret_done);
+
+#endif

@@ -1,0 +1,127 @@
+/* exchange - one HTTP request and its answer, whatever HTTP version carries it.
+ *
+ * A transport (h1 now, h2 with its issue) makes an exchange when a header section is complete,
+ * calls exchange_on_head, then, unless it was answered there, exchange_on_body once the whole body
+ * is in. The application answers exactly once, in either call or any time later: exchange_answer
+ * (whole) or exchange_stream_* (piecewise). It may answer from inside the calls above; the
+ * transport only records the answer and writes it from its own proceed function.
+ *
+ * Lifetime: the exchange belongs to the transport. It ends in exactly one of two calls: on_sent,
+ * when the kernel has taken the last byte of the answer, or on_gone, when the peer left or the
+ * connection failed before that (answered or not). The exchange is dead when either returns; both
+ * may be NULL. Between its answer and that end the application only waits. Worker process.
+ */
+#ifndef WORKER_EXCHANGE_H
+#define WORKER_EXCHANGE_H
+
+#include "common/buf.h"
+#include "common/code.h"
+#include "worker/auth.h"
+
+struct worker;
+struct exchange;
+
+enum method {
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_OTHER
+};
+
+struct header {
+    struct str name;  /* as received; compared without case */
+    struct str value; /* no white space around it */
+};
+
+#define EXCHANGE_HEADERS 100
+#define REQUEST_ID_MAX 128
+
+/* What a transport implements. */
+struct exchange_transport {
+    const char *proto; /* "HTTP/1.1": for the log */
+    /* The answer is complete in ex->out_*; write it when its turn comes. */
+    void (*answer)(struct exchange *ex);
+    /* Streaming: head is in ex->out_*; then chunks; then end. write returns 0, or -EAGAIN once more
+     * than the transport's watermark is queued (the bytes were taken; wait for on_drain). */
+    void (*stream_begin)(struct exchange *ex);
+    int (*stream_write)(struct exchange *ex, struct str bytes);
+    void (*stream_end)(struct exchange *ex);
+};
+
+struct exchange {
+    struct worker *worker;
+    const struct exchange_transport *transport;
+    void *connection; /* the transport's own */
+
+    /* request: set by the transport, borrowed from it, valid while the exchange lives */
+    enum method method;
+    struct str method_text;
+    struct str target;      /* as received */
+    struct str path, query; /* still percent-encoded; query without '?' */
+    struct header headers[EXCHANGE_HEADERS];
+    size_t nheaders;
+    struct buf body;   /* whole; at most body_limit */
+    size_t body_limit; /* the application lowers it in on_head; born limits.request */
+    bool has_body;
+    const char *remote;  /* "127.0.0.1:53211" */
+    uint64_t started_ms; /* boot clock */
+
+    /* identity of the request */
+    char request_id[REQUEST_ID_MAX + 1]; /* given (checked) or made; on every answer */
+    struct str traceparent;              /* W3C, checked; empty */
+
+    /* application */
+    const struct rest_route *route; /* chosen in on_head */
+    struct str param[3];            /* path parameters, percent-decoded, in param_text */
+    size_t nparams;
+    struct buf param_text;
+    struct principal principal;
+    void (*on_gone)(struct exchange *ex);
+    void (*on_sent)(struct exchange *ex);
+    void (*on_drain)(struct exchange *ex); /* streams */
+    void *app;                             /* the handler's state; the handler frees it */
+
+    /* answer */
+    bool answered; /* answer or stream_begin was called */
+    int out_status;
+    enum code out_code;  /* CODE_OK, or why */
+    struct buf out_head; /* extra header lines, each "Name: value\r\n" */
+    struct buf out_body;
+    bool close_after; /* the connection cannot go on (unread body, parse error) */
+};
+
+/* Transport side. */
+void exchange_init(struct exchange *ex, struct worker *w, const struct exchange_transport *t,
+                   void *connection);
+void exchange_free(struct exchange *ex); /* buffers; calls nothing */
+/* Finds route and method, credential, media types, limits; may answer at once. */
+void exchange_on_head(struct exchange *ex);
+void exchange_on_body(struct exchange *ex); /* only if not answered yet */
+void exchange_gone(struct exchange *ex);    /* the peer left; then exchange_free */
+void exchange_sent(struct exchange *ex);    /* the answer is out; then exchange_free */
+
+/* Application side. */
+struct str exchange_header(const struct exchange *ex, const char *name); /* first; empty if none */
+/* Query parameter, percent-decoded into ret. 1 found, 0 absent, -EINVAL bad encoding or twice. */
+int exchange_query(const struct exchange *ex, const char *name, struct buf *ret);
+void exchange_add_header(struct exchange *ex, const char *name, struct str value); /* no CR, LF */
+/* The body is in ex->out_body; content_type may be NULL (no body). Logs and counts. */
+void exchange_answer(struct exchange *ex, int status, const char *content_type);
+/* A problem document (RFC 9457). detail: printf, may be NULL. retry_after_s 0: no header. */
+void exchange_problem(struct exchange *ex, enum code code, unsigned retry_after_s,
+                      const char *detail, ...) __attribute__((format(printf, 4, 5)));
+/* As above with extra members, given as JSON text that begins with a comma: `,"outcome":"none"`. */
+void exchange_problem_with(struct exchange *ex, enum code code, unsigned retry_after_s,
+                           struct str members, const char *detail);
+void exchange_stream_begin(struct exchange *ex, int status, const char *content_type);
+int exchange_stream_write(struct exchange *ex, struct str bytes);
+void exchange_stream_end(struct exchange *ex);
+
+/* percent-decoding (RFC 3986); '+' is a space only in queries. 0, -EINVAL, buf errors. */
+int percent_decode(struct str s, bool plus_is_space, struct buf *ret);
+
+#endif

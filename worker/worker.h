@@ -1,0 +1,35 @@
+/* worker - one process per core: network and protocols. Opens the store read-only. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "common/conf.h"
+#include "shm/bell.h"
+#include "shm/feed.h"
+#include "shm/heritage.h"
+#include "shm/ring.h"
+#include "shm/store.h"
+
+struct event_base;
+struct route;
+struct acceptor;
+
+struct worker {
+    struct event_base *base;
+    const struct conf *conf; /* owned */
+    struct heritage heritage;
+    struct board *board;
+    struct board_seat *seat;
+    struct metric_block *metrics; /* &seat->metrics */
+    struct rings rings;
+    struct feed feed;
+    struct store *store;
+    struct bell bell, writer_bell, supervisor_bell;
+    struct route *route;
+    struct acceptor *acceptor;
+    bool draining;
+};
+
+/* Role entry, after exec. Returns the exit status. */
+int worker_main(const struct heritage *h, struct conf *conf);
+
+#endif
