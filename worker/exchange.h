@@ -50,6 +50,8 @@ struct exchange_transport {
     void (*stream_begin)(struct exchange *ex);
     int (*stream_write)(struct exchange *ex, struct str bytes);
     void (*stream_end)(struct exchange *ex);
+    /* The application waits for an event: keep only what that needs. */
+    void (*parked)(struct exchange *ex);
 };
 
 struct exchange {
@@ -60,8 +62,8 @@ struct exchange {
     /* request: set by the transport, borrowed from it, valid while the exchange lives */
     enum method method;
     struct str method_text;
-    struct str target;      /* as received */
-    struct str path, query; /* still percent-encoded; query without '?' */
+    struct str target;            /* as received */
+    struct str path, query;       /* still percent-encoded; query without '?' */
     const struct header *headers; /* at most EXCHANGE_HEADERS; the transport keeps them small */
     size_t nheaders;
     struct buf body;   /* whole; at most body_limit */
@@ -86,6 +88,7 @@ struct exchange {
     void *app;                             /* the handler's state; the handler frees it */
 
     /* answer */
+    bool parked;   /* exchange_park was called, and there is no answer yet */
     bool answered; /* answer or stream_begin was called */
     int out_status;
     enum code out_code;  /* CODE_OK, or why */
@@ -117,6 +120,11 @@ void exchange_problem(struct exchange *ex, enum code code, unsigned retry_after_
 /* As above with extra members, given as JSON text that begins with a comma: `,"outcome":"none"`. */
 void exchange_problem_with(struct exchange *ex, enum code code, unsigned retry_after_s,
                            struct str members, const char *detail);
+/* The answer waits for an event that may never come (a long-poll), not for work in progress. A peer
+ * that closes its sending side still gets the answers of work in progress; for a parked exchange
+ * that is the peer's leaving (on_gone). Counts POLLS_PARKED until answered or gone. At most once,
+ * before the answer. May call nothing back from inside. */
+void exchange_park(struct exchange *ex);
 void exchange_stream_begin(struct exchange *ex, int status, const char *content_type);
 int exchange_stream_write(struct exchange *ex, struct str bytes);
 void exchange_stream_end(struct exchange *ex);
