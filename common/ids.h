@@ -21,7 +21,7 @@ uint64_t ids_random_u64(void);
 /* Writes ceil(n*4/3) characters and a NUL; returns the length without it. */
 size_t b64url_encode(const void *data, size_t n, char *ret);
 /* Strict: no padding, no other characters, no stray bits. Returns the number of bytes, or -EINVAL;
- * -EMSGSIZE when more than max. */
+ * -EMSGSIZE when more than max. Here and below, ret is untouched on failure. */
 int b64url_decode(struct str s, void *ret, size_t max);
 /* Standard alphabet with padding (for data_b64). Same results; encode writes 4*ceil(n/3) + NUL. */
 size_t b64_encode(const void *data, size_t n, char *ret);
@@ -38,5 +38,7 @@ int cursor_parse(struct str s, uint64_t *ret_epoch, uint64_t *ret_seq);  /* 0 or
 
 /* Decimal without sign, leading zeros or overflow. 0 or -EINVAL. */
 int u64_parse(struct str s, uint64_t *ret);
+#define U64_TEXT 21                              /* 20 digits and NUL */
+size_t u64_text(uint64_t v, char ret[U64_TEXT]); /* length without NUL */
 
 #endif
