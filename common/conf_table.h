@@ -2,19 +2,21 @@
  *
  *   CONF(field, TYPE, section, name, default, min, max, APPLIES, help)
  *
- * TYPE: STRING | BOOL | COUNT | SIZE | DURATION | ENUM(choices are in min as "a|b", max unused).
+ * TYPE: PATH (relative ones start at the file's directory; an empty default may be set empty) |
+ * BOOL | COUNT | SIZE | RING (a size, rounded up to a power of two) | DURATION | ENUM (choices are
+ * in min as "a|b", max unused) | WORKERS (a count, or auto).
  * The table makes struct conf's fields, the parser, its range checks, --show-config, the sample file
  * and the reload diff. section "" is the top level. Values are texts in the units of common/units.h;
  * a min or max of "" is no bound. APPLIES: LIVE (in place), ROLLING (workers replaced one by one),
  * RESTART.
  */
 /* clang-format off */
-CONF(state_dir,        STRING,   "",        "state_dir",        "var/lib",  "",      "",     RESTART, "Keys, locks, the store; created 0700. Relative to the configuration file.")
-CONF(run_dir,          STRING,   "",        "run_dir",          "var/run",  "",      "",     RESTART, "Pid file and admin socket. Relative to the configuration file.")
+CONF(state_dir,        PATH,     "",        "state_dir",        "var/lib",  "",      "",     RESTART, "Keys, locks, the store; created 0700. Relative to the configuration file.")
+CONF(run_dir,          PATH,     "",        "run_dir",          "var/run",  "",      "",     RESTART, "Pid file and admin socket. Relative to the configuration file.")
 CONF(workers,          WORKERS,  "",        "workers",          "auto",     "1",     "64",   ROLLING, "Worker processes; auto is one per core.")
 
 CONF(store_durability, ENUM,     "store",   "durability",       "disk",     "disk|memory", "", RESTART, "disk: an accepted message survives power loss. memory: path on tmpfs, survives any kill, not a reboot.")
-CONF(store_path,       STRING,   "store",   "path",             "",         "",      "",     RESTART, "Directory of the store; empty is state_dir/store.")
+CONF(store_path,       PATH,     "store",   "path",             "",         "",      "",     RESTART, "Directory of the store; empty is state_dir/store.")
 CONF(store_map_size,   SIZE,     "store",   "map_size",         "64G",      "16M",   "16T",  RESTART, "Sparse map; the store's largest size.")
 
 CONF(dedup_window,     DURATION, "publish", "dedup_window",     "10m",      "1s",    "7d",   LIVE,    "How long an Idempotency-Key is remembered.")
@@ -45,13 +47,15 @@ CONF(write_timeout,    DURATION, "limits",  "write_timeout",    "30s",      "1s"
 CONF(connections,      COUNT,    "limits",  "connections",      "15000",    "1",     "1000000", ROLLING, "Connections of the whole server, split over the workers.")
 CONF(pipeline,         COUNT,    "limits",  "pipeline",         "16",       "1",     "1000", LIVE,    "Pipelined requests of one connection in flight before it is no longer read.")
 
-CONF(shm_inbox,        SIZE,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot.")
-CONF(shm_reply,        SIZE,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot.")
-CONF(shm_feed,         SIZE,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read.")
+CONF(shm_inbox,        RING,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot; rounded up to a power of two.")
+CONF(shm_reply,        RING,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot; rounded up to a power of two.")
+CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read; rounded up to a power of two.")
+
+CONF(phoenix_window,   DURATION, "phoenix", "window",           "10s",      "1s",    "60s",  LIVE,    "How long a Phoenix long-poll is held.")
 
 CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
 
 CONF(log_level,        ENUM,     "log",     "level",            "info",     "debug|info|warn|error", "", LIVE, "Least level written.")
 CONF(log_format,       ENUM,     "log",     "format",           "json",     "json",  "",     LIVE,    "One JSON object a line.")
-CONF(log_file,         STRING,   "log",     "file",             "",         "",      "",     LIVE,    "Empty is standard error.")
+CONF(log_file,         PATH,     "log",     "file",             "",         "",      "",     LIVE,    "Empty is standard error.")
 /* clang-format on */
