@@ -1,4 +1,8 @@
-/* digest - SHA-256 and HMAC-SHA-256 by OpenSSL, and comparison in constant time. Any process. */
+/* digest - SHA-256 and HMAC-SHA-256 (RFC 2104) by OpenSSL, and comparison in constant time.
+ *
+ * An incremental digest is for the hot path (a publish): its context is made once and reused. The
+ * one-shots take theirs anew and abort when there is no memory for it (200 bytes). Any process.
+ */
 #ifndef COMMON_DIGEST_H
 #define COMMON_DIGEST_H
 
@@ -11,11 +15,11 @@
 struct digest; /* an incremental SHA-256; one reusable context per owner */
 
 int digest_new(struct digest **ret); /* 0 or -ENOMEM */
-void digest_free(struct digest *d);
+void digest_free(struct digest *d);  /* NULL is allowed */
 void digest_begin(struct digest *d);
 void digest_add(struct digest *d, const void *p, size_t n);
-void digest_add_str(struct digest *d,
-                    struct str s); /* length first, so that joints are unambiguous */
+/* Length first, so that joints are unambiguous. */
+void digest_add_str(struct digest *d, struct str s);
 void digest_end(struct digest *d, uint8_t ret[DIGEST_SIZE]);
 
 void sha256(const void *p, size_t n, uint8_t ret[DIGEST_SIZE]);

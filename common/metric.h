@@ -42,7 +42,8 @@ static inline void metric_set(struct metric_block *b, enum metric m, uint64_t n)
 /* Gauges of a process that died are zeroed by its successor before it counts. */
 void metric_zero_gauges(struct metric_block *b);
 uint64_t metric_sum(const struct metric_block *const *blocks, size_t n, enum metric m);
-/* HELP and TYPE once per name, then the samples. 0, -EMSGSIZE, -ENOMEM. */
+/* HELP and TYPE once per name, then the samples; a SAMPLE row is a gauge to Prometheus. Appends to
+ * out. 0, -EMSGSIZE, -ENOMEM. */
 int metric_text(const struct metric_block *const *blocks, size_t n, struct buf *out);
 
 #endif
