@@ -31,6 +31,7 @@ struct board_seat {
     _Atomic uint32_t state;                /* P: RUNNING, DRAINING; S: the others */
     _Atomic uint64_t started_ms;           /* S, boot clock */
     _Atomic uint32_t respawns;             /* S */
+    _Atomic uint32_t condemned; /* writer: this generation put garbage into its ring; S kills it */
     _Alignas(64) _Atomic uint64_t beat_ms; /* P: boot clock of its last loop turn, idle ones too */
     _Atomic uint64_t txn_since_ms;  /* P: boot clock at which a store transaction began; 0 none */
     _Atomic uint64_t sync_since_ms; /* P (writer): set around a commit that may fsync; 0 else */

@@ -1,0 +1,164 @@
+/* sweep - what is due: sessions past their ttl, messages past theirs, leases, queued reclaiming,
+ * idempotency keys past their window, the leases of dead workers (rules 6, 9, 13).
+ *
+ * It runs inside a batch's transaction, in small portions. Readers judge by store time themselves,
+ * so being late here costs space, never truth.
+ */
+#include "shm/writer/writer_priv.h"
+
+#include "common/killpoint.h"
+#include "common/log.h"
+
+#include <errno.h>
+
+#define DEDUP_EVERY_MS 1000
+#define SAMPLE_EVERY_MS 1000
+
+static bool deaths_wait(const struct writer *w)
+{
+    for (uint32_t i = 0; i < w->rings.slots; i++)
+        if (atomic_load(&w->board->seat[i].dead_generation) > w->buried[i])
+            return true;
+    return false;
+}
+
+bool sweep_waits(struct writer *w)
+{
+    return w->now_ms >= w->next_due_ms || w->now_ms >= w->dedup_due_ms ||
+           w->now_ms >= w->sample_due_ms || deaths_wait(w);
+}
+
+static int due_session(struct writer *w, const struct expiry_row *row)
+{
+    struct session s;
+    int err = session_get(w->txn, row->id, &s);
+    if (err)
+        return err == -ENOENT ? 0 : err;
+    if (session_expired(&s, w->now_ms, atomic_load(&w->board->start_ms)))
+        return remove_session(w, &s, METRIC_SESSIONS_EXPIRED);
+    return expiry_put(w->txn, session_due_ms(w, &s), EXPIRE_SESSION,
+                      str_make(row->id, SESSION_ID_SIZE));
+}
+
+static int due_attachment(struct writer *w, const struct expiry_row *row)
+{
+    uint64_t connection = key_u64_get(row->id + SESSION_ID_SIZE);
+    struct attachment a;
+    int err = attachment_get(w->txn, row->id, connection, &a);
+    if (err)
+        return err == -ENOENT ? 0 : err;
+    if (a.lease_ms > w->now_ms)
+        return expiry_put(w->txn, a.lease_ms, EXPIRE_ATTACHMENT,
+                          str_make(row->id, SESSION_ID_SIZE + 8));
+    return attachment_del(w->txn, row->id, connection);
+}
+
+static int due(struct writer *w, const struct expiry_row *row)
+{
+    struct stream_limits limits = mailbox_limits(w->conf);
+    uint64_t stream = key_u64_get(row->id);
+    bool removed = false;
+    int err = 0;
+    switch (row->kind) {
+    case EXPIRE_SESSION:
+        return due_session(w, row);
+    case EXPIRE_ATTACHMENT:
+        return due_attachment(w, row);
+    case EXPIRE_MESSAGE:
+        err = stream_expire_message(w->txn, stream, key_u64_get(row->id + 8), w->now_ms, &limits,
+                                    &removed);
+        if (removed)
+            writer_count(w, METRIC_EXPIRED, 1);
+        return err;
+    case EXPIRE_RECLAIM:
+        return stream_reclaim(w->txn, stream, &w->budget);
+    case EXPIRE_RECEIPTS:
+        return stream_expire_receipts(w->txn, stream, w->now_ms, &limits, &w->budget);
+    case EXPIRE_AGE:
+        return stream_expire_age(w->txn, stream, w->now_ms, &limits, &w->budget);
+    }
+    log_event(LOG_ERROR, "expiry_kind_unknown", LOG_U("kind", row->kind));
+    return 0;
+}
+
+static int sweep_due(struct writer *w)
+{
+    for (int i = 0; i < WRITER_SWEEP_ROWS && w->budget > 0; i++) {
+        struct expiry_row row;
+        int err = expiry_take(w->txn, w->now_ms, &row);
+        if (err == -ENOENT)
+            break;
+        if (!err)
+            err = due(w, &row);
+        if (err)
+            return err;
+        w->changed = w->must_commit = true;
+        KILLPOINT("swept");
+    }
+    return 0;
+}
+
+int sweep_peek(struct writer *w)
+{
+    int err = expiry_next(w->txn, &w->next_due_ms);
+    if (err != -ENOENT)
+        return err;
+    w->next_due_ms = UINT64_MAX;
+    return 0;
+}
+
+/* The leases of a dead worker end after the grace (rule 9). */
+static int sweep_deaths(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->rings.slots; i++) {
+        uint32_t dead = atomic_load(&w->board->seat[i].dead_generation);
+        if (dead <= w->buried[i])
+            continue;
+        if (store_reader_check(w->store) < 0)
+            log_event(LOG_WARN, "reader_check_failed", LOG_U("slot", i));
+        bool done = false;
+        int err = attachment_worker_died(w->txn, i, dead, w->now_ms + w->conf->presence_grace,
+                                         w->burying[i], &w->budget, &done);
+        if (err)
+            return err;
+        w->changed = w->must_commit = true;
+        if (done) {
+            w->buried[i] = dead;
+            memset(w->burying[i], 0, sizeof(w->burying[i]));
+        }
+    }
+    return 0;
+}
+
+static void sample(struct writer *w)
+{
+    struct metric_block *m = w->metrics;
+    metric_set(m, METRIC_SESSIONS, txn_entries(w->txn, DB_SESSION));
+    metric_set(m, METRIC_MESSAGES_STORED, txn_entries(w->txn, DB_LOG));
+    metric_set(m, METRIC_STORE_USED, w->usage.used);
+    metric_set(m, METRIC_STORE_LIMIT, w->usage.limit);
+    metric_set(m, METRIC_STORE_FILE, w->usage.file);
+    metric_set(m, METRIC_LAST_SEQ, w->meta.last_seq);
+}
+
+int sweep_run(struct writer *w)
+{
+    int err = 0;
+    if (deaths_wait(w))
+        err = sweep_deaths(w);
+    if (!err && w->now_ms >= w->next_due_ms)
+        err = sweep_due(w);
+    if (!err && w->now_ms >= w->dedup_due_ms) {
+        unsigned before = w->budget;
+        err = dedup_sweep(w->dedup, w->txn, w->now_ms, &w->budget);
+        if (w->budget != before)
+            w->changed = w->must_commit = true;
+        if (w->budget > 0)
+            w->dedup_due_ms = w->now_ms + DEDUP_EVERY_MS;
+    }
+    if (!err && w->now_ms >= w->sample_due_ms) {
+        sample(w);
+        w->sample_due_ms = w->now_ms + SAMPLE_EVERY_MS;
+    }
+    return err;
+}
