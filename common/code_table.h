@@ -27,6 +27,7 @@ CODE(CURSOR_RESET,           410, "cursor_reset",           "The cursor is not o
 CODE(TOO_LARGE,              413, "too_large",              "Too large")
 CODE(URI_TOO_LONG,           414, "uri_too_long",           "The request target is too long")
 CODE(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported_media_type", "Unsupported media type")
+CODE(EXPECTATION_FAILED,     417, "expectation_failed",     "Expectation failed")
 CODE(UPGRADE_REQUIRED,       426, "upgrade_required",       "Upgrade required")
 CODE(RATE_LIMITED,           429, "rate_limited",           "Too many requests")
 CODE(HEADERS_TOO_LARGE,      431, "headers_too_large",      "The header section is too large")

@@ -39,6 +39,8 @@ struct header {
 
 #define EXCHANGE_HEADERS 100
 #define REQUEST_ID_MAX 128
+#define EXCHANGE_HEAD_MAX 4096           /* bytes of extra header lines of an answer */
+#define EXCHANGE_ANSWER_MAX (128u << 20) /* a 16 MiB message, every byte escaped, fits */
 
 /* What a transport implements. */
 struct exchange_transport {
@@ -91,16 +93,21 @@ struct exchange {
     bool parked;   /* exchange_park was called, and there is no answer yet */
     bool answered; /* answer or stream_begin was called */
     int out_status;
-    enum code out_code;  /* CODE_OK, or why */
-    struct buf out_head; /* extra header lines, each "Name: value\r\n" */
+    enum code out_code;   /* CODE_OK, or why */
+    const char *out_type; /* Content-Type; NULL: none */
+    struct buf out_head;  /* extra header lines, each "Name: value\r\n" */
     struct buf out_body;
-    bool close_after; /* the connection cannot go on (unread body, parse error) */
+    uint64_t out_bytes; /* of the body, for the log */
+    bool close_after;   /* the connection cannot go on (unread body, parse error) */
 };
 
 /* Transport side. */
 void exchange_init(struct exchange *ex, struct worker *w, const struct exchange_transport *t,
                    void *connection);
 void exchange_free(struct exchange *ex); /* buffers; calls nothing */
+/* request_id and traceparent from the headers. exchange_on_head does it; a transport that answers
+ * by itself (a request that cannot be understood) calls it before exchange_problem. */
+void exchange_identify(struct exchange *ex);
 /* Finds route and method, credential, media types, limits; may answer at once. */
 void exchange_on_head(struct exchange *ex);
 void exchange_on_body(struct exchange *ex); /* only if not answered yet */
@@ -112,9 +119,13 @@ struct str exchange_header(const struct exchange *ex, const char *name); /* firs
 /* Query parameter, percent-decoded into ret. 1 found, 0 absent, -EINVAL bad encoding or twice. */
 int exchange_query(const struct exchange *ex, const char *name, struct buf *ret);
 void exchange_add_header(struct exchange *ex, const char *name, struct str value); /* no CR, LF */
-/* The body is in ex->out_body; content_type may be NULL (no body). Logs and counts. */
+/* The body is in ex->out_body; content_type is static text or NULL (no body). A body or header that
+ * did not fit into memory turns the answer into a 500. Counts by status class. */
 void exchange_answer(struct exchange *ex, int status, const char *content_type);
-/* A problem document (RFC 9457). detail: printf, may be NULL. retry_after_s 0: no header. */
+/* A problem document (RFC 9457). What out_body held is dropped, header lines added before stay.
+ * detail: printf, at most 511 bytes, may be NULL. retry_after_s 0: no Retry-After, except that a
+ * 429 or 503 always has one (1 s). A 503 without members says `"outcome":"none"`. A 401 carries
+ * WWW-Authenticate (RFC 6750). */
 void exchange_problem(struct exchange *ex, enum code code, unsigned retry_after_s,
                       const char *detail, ...) __attribute__((format(printf, 4, 5)));
 /* As above with extra members, given as JSON text that begins with a comma: `,"outcome":"none"`. */
@@ -129,7 +140,8 @@ void exchange_stream_begin(struct exchange *ex, int status, const char *content_
 int exchange_stream_write(struct exchange *ex, struct str bytes);
 void exchange_stream_end(struct exchange *ex);
 
-/* percent-decoding (RFC 3986); '+' is a space only in queries. 0, -EINVAL, buf errors. */
+/* percent-decoding (RFC 3986), appended to ret; '+' is a space only in queries. 0; -EINVAL for a
+ * '%' without two hex digits and for %00; buf errors. */
 int percent_decode(struct str s, bool plus_is_space, struct buf *ret);
 
 #endif

@@ -12,6 +12,7 @@
 struct event_base;
 struct route;
 struct acceptor;
+struct h1_server;
 
 struct worker {
     struct event_base *base;
@@ -25,7 +26,9 @@ struct worker {
     struct store *store;
     struct bell bell, writer_bell, supervisor_bell;
     struct route *route;
+    struct h1_server *h1;
     struct acceptor *acceptor;
+    uint64_t request_seed; /* state of request_id_make */
     bool draining;
 };
 
