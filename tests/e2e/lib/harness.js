@@ -1,0 +1,43 @@
+// One server for a group of tests; its log is shown when one of them fails.
+
+import { after, before, describe, it } from 'node:test';
+import { Server } from './server.js';
+import { within } from './wait.js';
+
+const TEST_SECONDS = 30;
+
+/**
+ * withServer('title', {grade: 'memory'}, (check) => { check('name', async (server) => ...) }).
+ * A test that hangs fails after its seconds, and the server is ended all the same.
+ */
+export function withServer(title, options, define) {
+    describe(title, () => {
+        const server = new Server(options);
+        let failed = false;
+        before(async () => {
+            try {
+                await server.start();
+            } catch (error) {
+                failed = true;
+                throw error;
+            }
+        });
+        after(async () => {
+            if (failed) console.error(`--- log of "${title}"\n${server.tail()}\n---`);
+            await server.dispose();
+        });
+        define((name, body, seconds = TEST_SECONDS) => it(name, async () => {
+            try {
+                await within(seconds, name, body(server));
+            } catch (error) {
+                failed = true;
+                throw error;
+            }
+        }), server);
+    });
+}
+
+/** The same tests over both durability grades. */
+export function bothGrades(title, options, define) {
+    for (const grade of ['disk', 'memory']) withServer(`${title} (${grade})`, { ...options, grade }, define);
+}
