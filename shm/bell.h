@@ -11,11 +11,11 @@
 #include "shm/board.h"
 
 struct bell {
-    int fd;                   /* eventfd, EFD_NONBLOCK; not owned */
+    int fd; /* eventfd, non-blocking, readable once rung; not owned; -1: rings are ignored */
     _Atomic uint32_t *asleep; /* on the board */
 };
 
-int bell_create(void);                       /* supervisor: an fd or -errno */
+int bell_create(void);                       /* supervisor: an fd (close-on-exec) or -errno */
 void bell_ring(const struct bell *b);        /* only if it sleeps */
 void bell_ring_always(const struct bell *b); /* at writer start (rule 1) */
 void bell_sleep(const struct bell *b);       /* announces sleep; look at the rings again after it */

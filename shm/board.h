@@ -26,11 +26,11 @@ enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_RUNNING, SEAT_DRAINING, SEAT_D
 /* One per process. `S` = the supervisor writes it, `P` = the seat's own process. */
 struct board_seat {
     _Alignas(64) _Atomic uint32_t generation; /* S, raised before a successor starts; from 1 */
-    _Atomic uint32_t dead_generation;      /* S: the highest generation known to be dead (rule 9) */
-    _Atomic int32_t pid;                   /* S, 0 when empty */
-    _Atomic uint32_t state;                /* P: RUNNING, DRAINING; S: the others */
-    _Atomic uint64_t started_ms;           /* S, boot clock */
-    _Atomic uint32_t respawns;             /* S */
+    _Atomic uint32_t dead_generation; /* S: the highest generation known to be dead (rule 9) */
+    _Atomic int32_t pid;              /* S, 0 when empty */
+    _Atomic uint32_t state;           /* P: RUNNING, DRAINING; S: the others */
+    _Atomic uint64_t started_ms;      /* S, boot clock */
+    _Atomic uint32_t respawns;        /* S */
     _Atomic uint32_t condemned; /* writer: this generation put garbage into its ring; S kills it */
     _Alignas(64) _Atomic uint64_t beat_ms; /* P: boot clock of its last loop turn, idle ones too */
     _Atomic uint64_t txn_since_ms;  /* P: boot clock at which a store transaction began; 0 none */
@@ -70,25 +70,48 @@ struct board {
     struct board_seat seat[BOARD_SEATS];
 };
 
+/* Raised by hand when records in shared memory change their packed form or their meaning without
+ * changing a size that board_layout() sees. */
+#define BOARD_FORMAT 1
+
 uint64_t board_layout(void);
-/* Supervisor: a sealed-size memfd with a fresh board. Returns the fd, or -errno. */
+/* Supervisor: a sealed-size memfd with a fresh board. slots: 1..BOARD_SLOTS. Returns the fd
+ * (close-on-exec) and, mapped, the board; -EINVAL; or -errno. */
 int board_create(uint32_t slots, struct board **ret);
-/* Any role, after exec. 0; -EPROTO magic or layout differ; -errno of mmap. */
+/* Any role, after exec. 0; -EPROTO size, magic or layout differ; -errno of mmap. */
 int board_map(int fd, struct board **ret);
+void board_unmap(struct board *b); /* NULL is fine; the memory lives on in other processes */
 
 /* Store time in milliseconds since 1970; monotonic within a server's life. Any process. */
 uint64_t board_now_ms(const struct board *b);
 void board_keys_set(struct board *b, const struct session_keys *keys); /* supervisor only */
-void board_keys_get(const struct board *b, struct session_keys *ret);
+void board_keys_get(const struct board *b, struct session_keys *ret);  /* a consistent copy */
+
+/* The reserve: at 90 % of what the store may use publishes are refused, so that deletes always have
+ * room. Any process. */
+#define STORE_RESERVE_PERCENT 10
+bool board_store_full(uint64_t used, uint64_t limit);
 
 /* Each turn of a loop: heartbeat. txn_begin/txn_end bracket every store transaction. */
 void seat_beat(struct board_seat *s);
 void seat_txn_begin(struct board_seat *s);
 void seat_txn_end(struct board_seat *s);
 
-/* {"supervisor":{"pid":..},"writer":{"pid":..,"state":..},"workers":[{"slot":0,"pid":..,
- * "state":"running","generation":..,"respawns":..,"uptime":..,"connections":..}],"epoch":..,
- * "last_seq":..,"version":..,"store":{...},"draining":false}. 0 or a buf error. Any process. */
+const char *seat_state_text(uint32_t state); /* "empty" .. "dead"; "unknown" out of range */
+
+/* Appends, on one line and with exactly these members:
+ *
+ *   {"version":"0.1.0",
+ *    "supervisor":{"pid":1},
+ *    "writer":{"pid":2,"state":"running","generation":1,"respawns":0,"uptime":12,"ready":true},
+ *    "workers":[{"slot":0,"pid":3,"state":"running","generation":1,"respawns":0,"uptime":12,
+ *                "connections":7,"parked":2}],
+ *    "epoch":"9f86d081884c7d65","last_seq":1042,
+ *    "store":{"used":8192,"limit":65536,"file":16384,"sessions":3,"messages":17,"full":false},
+ *    "draining":false}
+ *
+ * workers: seats that are not empty, by slot. uptime: whole seconds; bytes in store. Each number is
+ * read by itself, so two of them may be a moment apart. 0 or a buf error. Any process. */
 int board_status_json(const struct board *b, struct buf *out);
 
 #endif

@@ -31,6 +31,11 @@ struct command_header {
     uint64_t id;         /* the worker's own counter, never 0; 0 = no completion wanted */
 };
 
+/* Ceilings that decoders enforce; everything else is bounded by the record. */
+#define COMMAND_STRING_MAX 255 /* subject, name, id, event, content_type, publisher, trace, ... */
+#define COMMAND_TRANSPORT_MAX 16
+#define COMMAND_REMOTE_MAX 64
+
 struct command_open {
     uint8_t session[SESSION_ID_SIZE]; /* proposed by the worker, random; used if it is new */
     struct str subject;               /* 0 (anonymous) or 1..255 bytes */
@@ -54,8 +59,8 @@ struct command_touch {
 struct command_attach {
     uint8_t session[SESSION_ID_SIZE];
     uint64_t connection;  /* random; COMMAND_POLL_CONNECTION for all of a session's long-polls */
-    struct str transport; /* "poll", "sse", "websocket" */
-    struct str remote;    /* address as text */
+    struct str transport; /* "poll", "sse", "websocket"; 1..16 bytes */
+    struct str remote;    /* address as text; at most 64 bytes */
     uint64_t lease_ms;    /* from now; the writer adds presence_grace */
 };
 #define COMMAND_POLL_CONNECTION 1
@@ -67,19 +72,27 @@ struct command_ack {
 
 enum append_target { APPEND_SESSION = 1, APPEND_SUBJECT, APPEND_TOPIC };
 
+/* What does not apply is not encoded, and decodes as zero or empty. */
 struct command_append_item {
-    uint8_t target; /* enum append_target */
-    uint8_t keyed;
-    uint16_t flags; /* MESSAGE_JSON | MESSAGE_TEXT | MESSAGE_EPHEMERAL | MESSAGE_MSGPACK */
+    uint8_t target;                   /* enum append_target */
+    uint8_t keyed;                    /* 0 or 1 */
+    uint16_t flags;                   /* at most one of MESSAGE_JSON, MESSAGE_TEXT, MESSAGE_MSGPACK;
+                                       * MESSAGE_EPHEMERAL;                   no other bit (the writer sets MESSAGE_KEYED from keyed) */
     uint8_t session[SESSION_ID_SIZE]; /* APPEND_SESSION */
-    struct str name;                  /* APPEND_SUBJECT: the subject; APPEND_TOPIC: the topic */
-    uint8_t key_hash[16];     /* of (publisher, key); the writer adds the stream (rule 16) */
-    uint8_t content_hash[16]; /* of all that would be stored but time and trace */
+    struct str name;          /* APPEND_SUBJECT: the subject; APPEND_TOPIC: the topic; 1..255 */
+    uint8_t key_hash[16];     /* keyed: of (publisher, key); the writer adds the stream (rule 16) */
+    uint8_t content_hash[16]; /* keyed: of all that would be stored but time and trace */
     uint64_t ttl_ms;          /* 0: none */
     struct str id, event, content_type, publisher, trace, collapse, payload;
 };
 
-/* Encoders: append to p; *_size is an upper bound. Decoders: 0 or -EBADMSG. */
+/* Encoders: append to p; *_size is the exact number of bytes. Decoders: 0, or -EBADMSG (*ret is
+ * then untouched) for what is truncated, over a ceiling, of an unknown target, type or flag, or
+ * names a zero session or connection. One value has one encoding. Bytes after it are the caller's
+ * to refuse (unpack_done). */
+#define COMMAND_HEADER_SIZE 16
+void command_header_encode(struct pack *p, const struct command_header *h);
+int command_header_decode(struct unpack *u, struct command_header *ret);
 size_t command_open_size(const struct command_open *c);
 void command_open_encode(struct pack *p, const struct command_open *c);
 int command_open_decode(struct unpack *u, struct command_open *ret);
@@ -95,7 +108,7 @@ int command_attach_decode(struct unpack *u, struct command_attach *ret);
 #define COMMAND_ACK_SIZE (SESSION_ID_SIZE + 8)
 void command_ack_encode(struct pack *p, const struct command_ack *c);
 int command_ack_decode(struct unpack *u, struct command_ack *ret);
-/* END and DETACH carry a command_ack_size record: the session, and the connection in seq. */
+/* END and DETACH carry a command_ack record: the session, and (DETACH) the connection in seq. */
 
 #define COMMAND_APPEND_ITEMS 1000
 /* A COMMAND_APPEND body: u32 count, then the items. */
@@ -109,6 +122,10 @@ struct completion_header {
     uint32_t generation;
     uint64_t id;
 };
+
+#define COMPLETION_HEADER_SIZE 16
+void completion_header_encode(struct pack *p, const struct completion_header *h);
+int completion_header_decode(struct unpack *u, struct completion_header *ret);
 
 struct completion_session { /* OPEN, PATCH */
     uint8_t session[SESSION_ID_SIZE];
@@ -133,7 +150,8 @@ struct append_result {
 #define APPEND_RESULT_SIZE (SESSION_ID_SIZE + 16)
 void append_result_encode(struct pack *p, const struct append_result *r);
 int append_result_decode(struct unpack *u, struct append_result *ret);
-/* The largest completion a command of these items can get (rule 3). */
+/* The largest completion, after its header, that a COMMAND_APPEND of these items can get (rule 3);
+ * SIZE_MAX when that is no number. */
 size_t append_completion_max(size_t sessions_and_topics, size_t subjects, size_t max_per_subject);
 
 /* Control records on the feed (body of FEED_CONTROL). */
@@ -144,7 +162,7 @@ struct feed_session_end {
     uint64_t stream;
     uint8_t session[SESSION_ID_SIZE];
 };
-#define FEED_SESSION_END_SIZE (1 + 8 + SESSION_ID_SIZE)
+#define FEED_SESSION_END_SIZE (1 + 8 + SESSION_ID_SIZE) /* with the u8 type */
 void feed_session_end_encode(struct pack *p, const struct feed_session_end *c);
 int feed_session_end_decode(struct unpack *u, struct feed_session_end *ret); /* after the u8 type */
 

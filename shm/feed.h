@@ -23,7 +23,7 @@ enum feed_type {
     FEED_LAP,     /* seq: last_seq; no body; what came before did not fit: read the store */
 };
 
-struct feed_record { /* 16 bytes, 8-aligned, in shared memory; the body follows */
+struct feed_record { /* 16 bytes, 16-aligned, in shared memory; the body follows */
     uint32_t len;    /* of the body */
     uint16_t type;
     uint16_t flags; /* 0 */
@@ -43,12 +43,20 @@ struct feed { /* one process's view */
     size_t map_size;
 };
 
-int feed_create(uint64_t size);                                       /* supervisor: fd or -errno */
-int feed_map(int fd, uint64_t size, bool writable, struct feed *ret); /* 0 or -errno */
+/* Supervisor. size is rounded up to a power of two (256 bytes to 8 GiB). The fd (close-on-exec, its
+ * size sealed), or -errno. */
+int feed_create(uint64_t size);
+/* Supervisor. A second descriptor of the same feed that cannot be mapped writable: what workers
+ * inherit. The fd (close-on-exec), or -errno. */
+int feed_read_only(int fd);
+/* 0; -EPROTO the feed is not of that size; -errno. */
+int feed_map(int fd, uint64_t size, bool writable, struct feed *ret);
 void feed_unmap(struct feed *f);
 
-/* Writer. As ring_prepare, but never without room: it overwrites the oldest. -EMSGSIZE over a
- * quarter of the feed. */
+/* Writer. As ring_prepare, but never without room: it overwrites the oldest. -EMSGSIZE when the
+ * batch, from the published head to the end of this record, would be over a quarter of the feed:
+ * then begin again at the published head with one FEED_LAP. FEED_COMMIT and FEED_LAP (len 0) always
+ * fit. */
 int feed_prepare(const struct feed *f, uint64_t *head, enum feed_type type, uint64_t seq,
                  size_t len, void **ret);
 void feed_publish(const struct feed *f, uint64_t head); /* never moves back */
@@ -60,12 +68,13 @@ struct feed_reader {
 };
 
 /* Worker. Starts at the published head, with the seq stored there. 0; -EAGAIN when the feed was
- * never written (the writer is not ready). */
+ * never published (the writer is not ready). */
 int feed_start(const struct feed *f, struct feed_reader *ret);
 /* Worker. Copies the next record's body into body (reset first) and advances: 1 with *ret filled;
  * 0 nothing new; -EOVERFLOW lapped (the reader was moved to the published head, r->seq is the seq
- * there: everything up to it must be read from the store); -ENOMEM. After a FEED_COMMIT or FEED_LAP
- * r->seq is its seq. */
+ * there: everything up to it must be read from the store); -ENOMEM, or -EMSGSIZE past the ceiling
+ * of body, which should be a quarter of the feed (the reader stays where it is). After a
+ * FEED_COMMIT or FEED_LAP r->seq is its seq; a record that makes no sense counts as lapped. */
 int feed_next(const struct feed *f, struct feed_reader *r, struct feed_record *ret,
               struct buf *body);
 

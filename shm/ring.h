@@ -28,38 +28,44 @@ struct ring { /* one process's view; owned by the caller; valid while the map is
     uint64_t size; /* our own copy: the shared one is not trusted after mapping */
 };
 
-/* Bytes to map for a ring of `size` data bytes (rounded up to a power of two). */
+/* Bytes to map for a ring of `size` data bytes (rounded up to a power of two, 64 bytes to 4 GiB).
+ */
 size_t ring_footprint(uint64_t size);
+/* memory: ring_footprint(size) bytes, 64-aligned; both calls get the same size. */
 void ring_format(void *memory, uint64_t size);        /* supervisor, once */
 struct ring ring_attach(void *memory, uint64_t size); /* any process */
 
-uint64_t
-ring_need(size_t len); /* bytes of ring that a record of len takes, at worst with its pad */
+/* Bytes of ring that a record of len takes, at worst with its pad; UINT64_MAX if it never can. */
+uint64_t ring_need(size_t len);
 uint64_t ring_head(const struct ring *r);
 uint64_t ring_tail(const struct ring *r);
 
-/* Producer. Finds room for a record of len bytes at *head (its own, not yet published position),
- * moves *head past it and hands out where to write. 0; -ENOSPC no room now; -EMSGSIZE len is over
- * half the ring. On failure nothing changed. */
+/* Producer. Finds room for a record of len (at least 1) bytes at *head (its own, not yet published
+ * position; begin with ring_head), moves *head past it and hands out where to write. 0; -ENOSPC no
+ * room now, or a head or tail that cannot be (a mad consumer wrote it: no room for ever); -EMSGSIZE
+ * record and header are over half the ring. On failure nothing changed. */
 int ring_prepare(const struct ring *r, uint64_t *head, size_t len, void **ret);
 /* Producer. Everything up to head becomes visible. Never moves back: a smaller head is ignored. */
 void ring_publish(const struct ring *r, uint64_t head);
 
 /* Consumer. The record at *pos, moving *pos past it (and past pads): 1; 0 none yet; -EBADMSG when
- * the ring holds garbage there (then *pos is unchanged). *ret points into the ring: copy out. */
+ * the ring holds garbage there, or pos is no position of this ring (then *pos is unchanged). *ret
+ * points into the ring: copy out, then judge the copy. */
 int ring_next(const struct ring *r, uint64_t *pos, const void **ret, size_t *ret_len);
 /* Consumer. Space before pos may be reused. Never moves back. */
 void ring_release(const struct ring *r, uint64_t pos);
 
 /* The memfd that holds all rings: slot i has an inbox (worker -> writer) and a reply ring (writer
- * -> worker). */
-int rings_create(uint32_t slots, uint64_t inbox, uint64_t reply); /* supervisor: fd or -errno */
+ * -> worker). The fd is close-on-exec and its size sealed. Supervisor; the fd, -EINVAL no slots, or
+ * -errno. */
+int rings_create(uint32_t slots, uint64_t inbox, uint64_t reply);
 struct rings {
     uint32_t slots;
     struct ring *inbox, *reply; /* owned arrays of `slots` */
     void *map;
     size_t map_size;
 };
+/* Any role. 0; -EPROTO the region is not of these sizes; -EINVAL, -ENOMEM, -errno of mmap. */
 int rings_map(int fd, uint32_t slots, uint64_t inbox, uint64_t reply, struct rings *ret);
 void rings_unmap(struct rings *r);
 
