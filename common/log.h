@@ -1,11 +1,12 @@
-/* log - one JSON line per event, written with one write(2).
+/* log - one JSON line per event, written with one system call.
  *
  *   {"time":"...","level":"info","event":"worker_started","role":"worker","slot":0,"pid":1,...}
  *
  * Level, destination and role are the process's only log state (globals by design). A line longer
  * than 4 KiB is cut at a field and marked "cut":true. Strings are JSON-escaped and invalid UTF-8 is
- * replaced. Nothing here allocates. Credentials never reach a log: callers log paths without their
- * query, and log_redact_target() is the only way a query is logged. Any process.
+ * replaced. Nothing here allocates or waits: a line that a full pipe or socket does not take is
+ * dropped and counted. Credentials never reach a log: callers log paths without their query, and
+ * log_redact_target() is the only way a query is logged. Processes ignore SIGPIPE. Any process.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -33,9 +34,13 @@ struct log_field {
 #define LOG_E(err_)                                                                                \
     ((struct log_field){.name = "error", .type = LOG_F_ERRNO, .u = (uint64_t)(int64_t)(err_)})
 
-/* role: static text ("worker"); slot: -1 for none. fd: where lines go (2 = stderr); not owned. */
+/* role: static text ("worker"); slot: -1 for none. fd: where lines go (2 = stderr); not owned, and
+ * its flags are left alone: a pipe or terminal is opened a second time, so that only we do not
+ * block on it. May be called again, and must be by a child that closed what it did not know. */
 void log_init(enum log_level level, int fd, const char *role, int slot);
 bool log_enabled(enum log_level level);
+const char *log_role(void); /* as log_init was told; "" before */
+uint64_t log_lost(void);    /* lines that were not written whole, in this process */
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 #define log_event(level, event, ...)                                                               \
@@ -47,8 +52,10 @@ void log_emit(enum log_level level, const char *event, const struct log_field *f
     } while (0)
 
 int log_level_parse(struct str s, enum log_level *ret); /* 0 or -EINVAL */
-/* Copies a request target into ret (at most size - 1 bytes), the values of access_token, token and
- * authToken replaced by "***". Returns ret. */
+/* Copies a request target into ret (at most size - 1 bytes), the values of access_token, token,
+ * authToken, apikey and sid replaced by "***". Errs on the safe side: names are compared after
+ * percent-decoding and without case, and may follow any of `? & ; #`, encoded or not; a value ends
+ * only at a plain `&`. Returns ret. */
 const char *log_redact_target(struct str target, char *ret, size_t size);
 
 /* Our own bug: logs `what`, notes it as the process's panic text (see log_panic_text), aborts. */
