@@ -1,0 +1,76 @@
+/* cli - what the verbs of the `restante` command share.
+ *
+ * A verb is one file verb_<name>.c with one entry of verb_f. It parses its own options, talks to
+ * the server through cli_request and returns an exit code of enum cli_exit. Process: the command.
+ */
+#ifndef SERVER_CLI_CLI_H
+#define SERVER_CLI_CLI_H
+
+#include "common/buf.h"
+#include "common/conf.h"
+#include "common/json.h"
+
+#include <stdint.h>
+
+/* Documented in --help; scripts rely on them. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_REFUSED = 1,     /* the server said no; its code is on standard error */
+    CLI_USAGE = 2,       /* the command line is wrong */
+    CLI_UNREACHABLE = 3, /* no server, or it did not answer in time */
+    CLI_ENVIRONMENT = 4, /* a file, a configuration, memory */
+    CLI_DAMAGED = 5,     /* verify found violations */
+};
+
+struct http; /* http.c: one libcurl handle, kept alive */
+
+struct cli {
+    const char *config; /* --config, or NULL */
+    const char *url;    /* --url, RESTANTE_URL */
+    const char *key;    /* --key, RESTANTE_KEY */
+    struct http *http;
+};
+
+typedef int verb_f(struct cli *c, int argc, char **argv);
+verb_f verb_token, verb_key, verb_session, verb_send, verb_tail, verb_status, verb_rotate,
+    verb_verify;
+
+struct response {
+    long status;
+    struct buf body;
+    char cursor[64];        /* Restante-Cursor, or "" */
+    unsigned retry_after_s; /* 0: none */
+};
+void response_init(struct response *r);
+void response_free(struct response *r);
+
+struct request {
+    const char *method, *path; /* path with its query, percent-encoded */
+    const char *content_type;  /* NULL: no body */
+    struct str body;
+    long timeout_ms;
+};
+/* Fills *ret (to be reused or freed). CLI_OK when any HTTP answer came, else CLI_UNREACHABLE or
+ * CLI_ENVIRONMENT with the reason in why (256 bytes). */
+int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256]);
+void cli_close(struct cli *c);
+
+/* "restante: " and a line on standard error. */
+void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Prints the problem document's code and detail. Returns CLI_REFUSED. */
+int cli_refused(const struct response *r);
+/* One request that must succeed; complains and returns the exit code otherwise. */
+int cli_must(struct cli *c, const struct request *q, struct response *ret);
+/* Loads --config. CLI_OK, or complains. */
+int cli_conf(struct cli *c, struct conf **ret);
+
+/* Member of a JSON object; false when absent. */
+bool cli_member(struct str object, const char *name, struct json_value *ret);
+/* A string member decoded and NUL-terminated into ret; "" when absent. */
+void cli_string(struct str object, const char *name, struct buf *ret);
+/* Appends s percent-encoded as one path segment. */
+void cli_encode(struct buf *b, const char *s);
+/* Sleeps for a retry: 100 ms doubling to 5 s, or the server's Retry-After, with jitter. */
+void cli_back_off(unsigned attempt, unsigned retry_after_s);
+
+#endif

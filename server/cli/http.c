@@ -1,0 +1,167 @@
+/* http - requests by libcurl: one handle, so that the connection stays open between them. */
+#include "server/cli/cli.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define ANSWER_MAX (256u << 20)
+
+struct http {
+    CURL *curl;
+};
+
+void response_init(struct response *r)
+{
+    memset(r, 0, sizeof(*r));
+    buf_init(&r->body, ANSWER_MAX);
+}
+
+void response_free(struct response *r)
+{
+    buf_free(&r->body);
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct response *r = arg;
+    return buf_append(&r->body, p, size * n) == 0 ? size * n : 0;
+}
+
+static struct str header_value(const char *line, size_t n, const char *name)
+{
+    size_t len = strlen(name);
+    if (n <= len || strncasecmp(line, name, len) != 0 || line[len] != ':')
+        return str_make(NULL, 0);
+    const char *p = line + len + 1, *end = line + n;
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    while (end > p && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
+        end--;
+    return str_make(p, (size_t)(end - p));
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct response *r = arg;
+    struct str v = header_value(p, size * n, "Restante-Cursor");
+    if (v.n && v.n < sizeof(r->cursor)) {
+        memcpy(r->cursor, v.p, v.n);
+        r->cursor[v.n] = '\0';
+    }
+    v = header_value(p, size * n, "Retry-After");
+    if (v.n)
+        r->retry_after_s = (unsigned)strtoul(v.p, NULL, 10);
+    return size * n;
+}
+
+static int open_http(struct cli *c)
+{
+    if (c->http)
+        return 0;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return -ENOMEM;
+    struct http *h = calloc(1, sizeof(*h));
+    if (!h)
+        return -ENOMEM;
+    h->curl = curl_easy_init();
+    if (!h->curl) {
+        free(h);
+        return -ENOMEM;
+    }
+    c->http = h;
+    return 0;
+}
+
+void cli_close(struct cli *c)
+{
+    if (!c->http)
+        return;
+    curl_easy_cleanup(c->http->curl);
+    free(c->http);
+    c->http = NULL;
+    curl_global_cleanup();
+}
+
+static struct curl_slist *headers_of(const struct cli *c, const struct request *q)
+{
+    struct buf line;
+    buf_init(&line, 16384);
+    struct curl_slist *list = NULL;
+    if (c->key && c->key[0]) {
+        buf_printf(&line, "Authorization: Bearer %s", c->key);
+        buf_append_c(&line, '\0');
+        if (!line.error)
+            list = curl_slist_append(list, (const char *)line.data);
+    }
+    if (q->content_type) {
+        buf_reset(&line);
+        buf_printf(&line, "Content-Type: %s", q->content_type);
+        buf_append_c(&line, '\0');
+        if (!line.error)
+            list = curl_slist_append(list, (const char *)line.data);
+    }
+    buf_free(&line);
+    /* No Expect: the answer to a batch would cost a round trip more. */
+    return curl_slist_append(list, "Expect:");
+}
+
+int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256])
+{
+    if (!c->url || !c->url[0]) {
+        snprintf(why, 256, "no server: set RESTANTE_URL or give --url");
+        return CLI_USAGE;
+    }
+    if (open_http(c) != 0) {
+        snprintf(why, 256, "libcurl cannot start");
+        return CLI_ENVIRONMENT;
+    }
+    buf_reset(&ret->body);
+    ret->cursor[0] = '\0';
+    ret->retry_after_s = 0;
+    ret->status = 0;
+
+    struct buf url;
+    buf_init(&url, 65536);
+    size_t base = strlen(c->url);
+    while (base && c->url[base - 1] == '/')
+        base--;
+    buf_append(&url, c->url, base);
+    buf_append_z(&url, q->path);
+    buf_append_c(&url, '\0');
+    if (url.error) {
+        buf_free(&url);
+        snprintf(why, 256, "the URL is too long");
+        return CLI_USAGE;
+    }
+    CURL *h = c->http->curl;
+    struct curl_slist *headers = headers_of(c, q);
+    curl_easy_reset(h);
+    curl_easy_setopt(h, CURLOPT_URL, (const char *)url.data);
+    curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, ret);
+    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(h, CURLOPT_HEADERDATA, ret);
+    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, q->timeout_ms);
+    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, "restante");
+    if (q->content_type) {
+        curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body.n ? q->body.p : "");
+        curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
+    }
+    CURLcode rc = curl_easy_perform(h);
+    curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &ret->status);
+    curl_slist_free_all(headers);
+    buf_free(&url);
+    if (rc != CURLE_OK || ret->status == 0) {
+        snprintf(why, 256, "%s", curl_easy_strerror(rc));
+        return rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ? CLI_USAGE
+                                                                             : CLI_UNREACHABLE;
+    }
+    return CLI_OK;
+}
