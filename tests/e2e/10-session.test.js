@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { problem, status } from './lib/expect.js';
-import { withServer } from './lib/harness.js';
+import { parked, withServer } from './lib/harness.js';
 import { until } from './lib/wait.js';
 import { mint } from './lib/token.js';
 
@@ -107,10 +107,7 @@ withServer('session', { sections: { session: { ttl: '10m' } } }, (check) => {
     check('ends under a parked poll, which is answered', async ({ client }) => {
         const { session, cursor } = await client.session('judy');
         const poll = client.pick(session, { cursor, wait: 30 });
-        await until('the poll is attached', async () => {
-            const seen = await client.get(`/v1/sessions/${session}`);
-            return seen.json.connections.length === 1;
-        });
+        await parked(client, session);
         status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
         problem(await poll, 404, 'session_unknown');
     });

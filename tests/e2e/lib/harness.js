@@ -2,7 +2,7 @@
 
 import { after, before, describe, it } from 'node:test';
 import { Server } from './server.js';
-import { within } from './wait.js';
+import { until, within } from './wait.js';
 
 const TEST_SECONDS = 30;
 
@@ -40,4 +40,12 @@ export function withServer(title, options, define) {
 /** The same tests over both durability grades. */
 export function bothGrades(title, options, define) {
     for (const grade of ['disk', 'memory']) withServer(`${title} (${grade})`, { ...options, grade }, define);
+}
+
+/** Waits until n polls of a session are parked: their attachments show. */
+export function parked(client, session, n = 1) {
+    return until(`${n} polls are parked`, async () => {
+        const seen = await client.get(`/v1/sessions/${session}`);
+        return seen.json.connections.length >= n;
+    });
 }
