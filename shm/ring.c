@@ -46,7 +46,8 @@ static uint64_t record_bytes(uint64_t len)
 /* A distance between two positions that both ends could have come to honestly. */
 static bool plausible(const struct ring *r, uint64_t head, uint64_t behind)
 {
-    return head % RING_ALIGN == 0 && behind % RING_ALIGN == 0 && head - behind <= r->size;
+    return head % RING_ALIGN == 0 && behind % RING_ALIGN == 0 && behind <= head &&
+           head - behind <= r->size;
 }
 
 static void put_header(const struct ring *r, uint64_t pos, uint32_t kind, uint32_t len)
