@@ -28,6 +28,7 @@ METRIC(COMMANDS_UNKNOWN,   COUNTER, "restante_commands_unknown_total",       "",
 METRIC(COMPLETIONS_STALE,  COUNTER, "restante_completions_stale_total",      "",                     "Completions of another generation or no longer awaited.")
 METRIC(DELIVERED_FEED,     COUNTER, "restante_delivered_total",              "from=\"feed\"",        "Messages delivered to clients.")
 METRIC(DELIVERED_STORE,    COUNTER, "restante_delivered_total",              "from=\"store\"",       "Messages delivered to clients.")
+METRIC(EPHEMERAL_MISSED,   COUNTER, "restante_ephemeral_missed_total",       "",                     "Ephemeral messages that a connected client was too far behind, or too full, to take.")
 METRIC(FEED_LAPPED,        COUNTER, "restante_feed_lapped_total",            "",                     "Times a worker fell behind the feed and read on from the store.")
 METRIC(READER_RETRIES,     COUNTER, "restante_store_read_retries_total",     "",                     "Read transactions repeated after an inconsistent page.")
 METRIC(BATCHES,            COUNTER, "restante_batches_total",                "",                     "Transactions committed by the writer.")

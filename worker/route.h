@@ -1,9 +1,9 @@
 /* route - the session router: the only place where transports meet the store.
  *
  * Downwards: commands into the inbox ring, completions from the reply ring, the feed, read
- * transactions. Upwards: calls with callbacks. Everything here runs on the worker's loop; callbacks
- * run from route_proceed (completions, feed) or from a timer, never from inside the call that
- * asked. A call that fails at once returns < 0 and never calls back.
+ * transactions. Upwards: calls with callbacks. Everything here runs on the worker's loop. Callbacks
+ * of commands run from route_proceed or route_tick, never from inside the call that asked; those of
+ * a pick-up also from pickup_proceed. A call that fails at once returns < 0 and never calls back.
  */
 #ifndef WORKER_ROUTE_H
 #define WORKER_ROUTE_H
@@ -13,17 +13,32 @@
 #include "shm/page.h"
 #include "shm/session.h"
 #include "shm/stream.h"
+#include "worker/wheel.h"
+
+#include <sys/types.h>
 
 struct route;
-struct event_base;
 
-/* What route is built on; tests put fakes here (function tables). */
+/* What route reads by; tests put fakes here. Results as in the shm header of each. */
 struct route_store_ops {
     int (*read)(void *store, struct txn **ret);
     void (*done)(struct txn *t);
+    int (*last_seq)(struct txn *t, uint64_t *ret);
     int (*session)(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
+    int (*head)(struct txn *t, uint64_t stream, struct stream_head *ret);
+    int (*attachments)(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct attachment *ret,
+                       size_t max);
+    int (*subject)(struct txn *t, struct str subject, const uint8_t *after,
+                   uint8_t (*ret)[SESSION_ID_SIZE], size_t max);
+    int (*receipt)(struct txn *t, const struct session *s, uint64_t seq, uint64_t now_ms,
+                   uint64_t age_ms, struct receipt *ret);
     int (*page)(struct txn *t, struct page *p);
 };
+
+struct bell;
+struct feed;
+struct ring;
+
 struct route_parts {
     const struct conf *conf;
     struct board *board;
@@ -38,86 +53,113 @@ struct route_parts {
     void *now_arg;
 };
 
-int route_open(const struct route_parts *parts, struct route **ret); /* 0, -ENOMEM, -EAGAIN */
-void route_close(struct route *r);                                   /* calls nothing back */
-/* Drains completions and the feed, wakes pick-ups. Called once per bell and once per timer tick. */
-void route_proceed(struct route *r);
-/* Timeouts of commands, long-poll touches. Called about every 100 ms. */
+/* The parts must outlive it. 0, -ENOMEM, -EAGAIN: the writer has never been ready. */
+int route_open(const struct route_parts *parts, struct route **ret);
+void route_close(struct route *r); /* calls nothing back */
+/* Drains completions and the feed, wakes pick-ups: once per bell, and again after bell_sleep. One
+ * call does a bounded amount of work; true when more is waiting: call it again soon, but serve the
+ * network in between. */
+bool route_proceed(struct route *r);
+/* Timers and the timeouts of commands. Called about every WHEEL_STEP_MS. */
 void route_tick(struct route *r);
 uint64_t route_epoch(const struct route *r);
-uint64_t route_last_seq(const struct route *r);
-uint64_t route_now_ms(const struct route *r); /* store time */
+uint64_t route_last_seq(const struct route *r); /* as far as the board tells: may lag a moment */
+uint64_t route_now_ms(const struct route *r);   /* store time */
+/* A timer on route's clock, in from_now_ms; resolution as in wheel.h. Fired by route_tick. */
+void route_timer(struct route *r, struct wheel_timer *t, uint64_t from_now_ms,
+                 void (*fire)(void *arg), void *arg);
 
 /* --- commands: one in, one completion out --- */
 
 /* code: of the completion; UNAVAILABLE with unknown = true when the outcome did not come in
- * publish.timeout. body: the completion's members; valid during the call. */
+ * publish.timeout. body: the completion's members; valid during the call; NULL when unknown. */
 typedef void route_done_f(void *arg, enum code code, bool unknown, struct unpack *body);
-struct route_call; /* an open command; the id is never reused */
+/* Writes the command's members, at most size_max bytes, and returns the bytes of the largest
+ * completion after its header (rule 3). < 0 gives up: nothing is sent, route_command returns it. */
+typedef ssize_t route_encode_f(void *arg, struct pack *p);
+struct route_call; /* an open command; its id is never reused */
 
-/* Encodes into the ring at once; the arguments may go afterwards. reply_max: bytes of the largest
- * completion after its header (rule 3). 0 with *ret for route_forget; -EAGAIN ring full or too many
- * open (answer 503, outcome none); -EMSGSIZE; -ENOMEM; -ESHUTDOWN writer not ready yet. */
-int route_command(struct route *r, enum command_type type, size_t size_max,
-                  void (*encode)(void *arg, struct pack *p), void *encode_arg, size_t reply_max,
-                  route_done_f *done, void *arg, struct route_call **ret);
-/* The asker is gone: the command runs, nobody is called. */
+/* Encodes straight into the ring, at once; the arguments may go afterwards. 0 with *ret for
+ * route_forget; -EAGAIN ring full or too many open (answer 503, outcome none); -EMSGSIZE larger
+ * than a ring could ever take, or its completion is; -ENOMEM; -ESHUTDOWN writer not ready yet; or
+ * what encode said. */
+int route_command(struct route *r, enum command_type type, size_t size_max, route_encode_f *encode,
+                  void *encode_arg, route_done_f *done, void *arg, struct route_call **ret);
+/* The asker is gone: the command runs, nobody is called. Only while it has not called back. */
 void route_forget(struct route *r, struct route_call *call);
-/* Without completion: touch, attach, detach. Dropped (and counted) when the ring is full. */
-int route_notify(struct route *r, enum command_type type, size_t size_max,
-                 void (*encode)(void *arg, struct pack *p), void *encode_arg);
+/* Without completion: touch, attach, detach. -EAGAIN (counted) when the ring is full: it is lost.
+ */
+int route_notify(struct route *r, enum command_type type, size_t size_max, route_encode_f *encode,
+                 void *encode_arg);
 
 /* --- reading --- */
 
-/* A copy of a session's row that owns its strings; 0, -ENOENT (unknown, ended or expired), a store
- * error. */
+/* A copy of a session's row that owns its strings. */
 struct session_copy {
     struct session s;
     struct buf text;
 };
+/* 0, -ENOENT (unknown, ended or expired), a store error. */
 int route_session(struct route *r, const uint8_t id[SESSION_ID_SIZE], struct session_copy *ret);
 void session_copy_free(struct session_copy *c);
-/* Runs fn inside one read transaction (retried once on -EUCLEAN). fn must copy out. */
+/* The same inside a transaction, without a copy. */
+int route_session_in(struct route *r, struct txn *t, const uint8_t id[SESSION_ID_SIZE],
+                     struct session *ret);
+/* Runs fn inside one read transaction; after -EUCLEAN once more, so fn must begin anew each time.
+ * fn must copy out. Returns what fn does, or a store error. */
 int route_read(struct route *r, int (*fn)(void *arg, struct txn *t), void *arg);
+const struct route_store_ops *route_ops(const struct route *r);
 /* Slides the ttl: at most every ttl/8 a session, coalesced. delivered: 0 or a seq (rule 8). */
 void route_touch(struct route *r, const struct session *s, uint64_t delivered);
 
 /* --- pick-ups: a cursor that reads on from the store, then lives on the feed --- */
 
 struct pickup;
+
+enum pickup_take {
+    PICKUP_TAKEN,  /* and there is room for more */
+    PICKUP_FULL,   /* taken; the advance stops until pickup_resume */
+    PICKUP_REFUSED /* no room, not taken; the advance stops before it */
+};
+
 struct pickup_ops {
-    /* One message of one of its streams, in seq order, valid during the call. json: the message
-     * object as JSON text, made once for all receivers. Return true while there is room for more;
-     * false stops the advance (this one was taken) until pickup_resume. */
-    bool (*on_message)(void *arg, uint64_t stream, const struct message *m, struct str json);
-    /* Retention took messages of these streams unseen (rule 7). Before the next message. */
+    /* One message of one of its streams, in seq order, valid during the call. MESSAGE_SKIPPED is
+     * set as rule 7 wants for what this pick-up has handed out. json: the message object as JSON
+     * text, made once for all receivers. A refused ephemeral is gone. */
+    enum pickup_take (*on_message)(void *arg, uint64_t stream, const struct message *m,
+                                   struct str json);
+    /* Retention took messages of these streams unseen (rule 7). Before the next on_pause, and
+     * before the messages of its pass where the store says it in time. */
     void (*on_truncated)(void *arg, const struct page_lost *lost, size_t n);
-    /* Everything up to the feed position was handed out; cursor is the seq reached. Called after
-     * each pass that handed out something, and once when it first goes live. more: false. Also
-     * called with more = true when on_message stopped the advance. The pick-up may be stopped here
-     * (and only here, or outside any callback). */
+    /* A read failed half way: what was handed out since the last on_pause does not count and comes
+     * again. */
+    void (*on_undo)(void *arg);
+    /* After each pass that handed out something, after each stop, and once when it first goes live.
+     * cursor: everything up to it was handed out. more: something is known to lie behind it. Of all
+     * callbacks of a pick-up this is the only one that may stop it. */
     void (*on_pause)(void *arg, uint64_t cursor, bool more);
-    /* SESSION_UNKNOWN: ended or expired; UNAVAILABLE: drain or store error; the pick-up is stopped.
-     */
-    void (*on_end)(void *arg, enum code code);
+    /* SESSION_UNKNOWN: ended or expired; UNAVAILABLE: drain or store error. The pick-up is freed
+     * when this returns: do not stop it. */
+    void (*on_end)(void *arg, enum code code, uint64_t cursor);
 };
 
 struct pickup_start {
-    const struct session *session;
-    uint64_t cursor;
-    size_t page_limit; /* messages a store read takes at most: 1..1000 */
+    const struct session *session; /* needed during the call only */
+    uint64_t cursor;               /* judged by the caller: not above the store's last seq */
+    size_t page_limit;             /* messages a store read takes at most: 1..1000 */
     size_t page_bytes;
-    const char *transport; /* "poll"; NULL: a plain GET that leaves no attachment */
-    const char *remote;
+    const char *transport; /* "poll", static; NULL: a plain GET that leaves no attachment */
+    const char *remote;    /* borrowed while it runs */
     uint64_t lease_ms;
 };
-/* Subscribes to the feed, then reads; callbacks may come from the next route_proceed on, or from
- * pickup_proceed, which the caller may call right away. 0, -ENOMEM. */
+/* Subscribes to the feed; reads from the next route_proceed on, or from pickup_proceed, which the
+ * caller may call right away. 0, -ENOMEM. */
 int pickup_start(struct route *r, const struct pickup_start *start, const struct pickup_ops *ops,
                  void *arg, struct pickup **ret);
 void pickup_proceed(struct pickup *p);
-void pickup_resume(struct pickup *p);
-void pickup_stop(struct pickup *p); /* frees */
+void pickup_resume(struct pickup *p);           /* after PICKUP_FULL or PICKUP_REFUSED */
+void pickup_stop(struct pickup *p);             /* frees; calls nothing */
+uint64_t pickup_cursor(const struct pickup *p); /* everything up to it was handed out */
 size_t route_pickups(const struct route *r);
 /* Drain: every pick-up ends with UNAVAILABLE. */
 void route_drain(struct route *r);

@@ -1,0 +1,282 @@
+/* route_touch - liveness of sessions, coalesced (rule 8).
+ *
+ * What a session's use means to the store is small and frequent: slide the ttl, note what was
+ * delivered, renew the lease of a long-poll. Here it is gathered by session and told at most every
+ * ttl/8, once a second, at half a lease. An entry lives only while it has something to remember, so
+ * idle sessions cost nothing. A crash loses what was not told yet: it under-reports, never the
+ * other way round.
+ */
+#include "worker/route_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define REPORT_MS 1000 /* at most one report of delivery a session in this time */
+#define TTL_PARTS 8    /* the ttl is slid when this part of it is used */
+#define BUCKETS_FIRST 64
+
+static void on_timer(void *arg);
+
+static struct touch **bucket_of(const struct touches *t, const uint8_t id[SESSION_ID_SIZE])
+{
+    uint64_t h; /* ids are random: any eight bytes will do */
+    memcpy(&h, id, sizeof(h));
+    return &t->bucket[h & (t->nbuckets - 1)];
+}
+
+static struct touch *find(const struct touches *all, const uint8_t id[SESSION_ID_SIZE])
+{
+    struct touch *t = *bucket_of(all, id);
+    while (t && memcmp(t->session, id, SESSION_ID_SIZE) != 0)
+        t = t->next;
+    return t;
+}
+
+static void resize(struct touches *all, size_t nbuckets)
+{
+    struct touches other = {.nbuckets = nbuckets, .count = all->count};
+    other.bucket = calloc(nbuckets, sizeof(*other.bucket));
+    if (!other.bucket)
+        return; /* longer chains, that is all */
+    for (size_t i = 0; i < all->nbuckets; i++) {
+        while (all->bucket[i]) {
+            struct touch *t = all->bucket[i];
+            all->bucket[i] = t->next;
+            struct touch **to = bucket_of(&other, t->session);
+            t->next = *to;
+            *to = t;
+        }
+    }
+    free(all->bucket);
+    *all = other;
+}
+
+static struct touch *find_or_make(struct route *r, const uint8_t id[SESSION_ID_SIZE])
+{
+    struct touches *all = &r->touches;
+    struct touch *t = find(all, id);
+    if (t)
+        return t;
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    if (all->count >= all->nbuckets)
+        resize(all, all->nbuckets * 2);
+    memcpy(t->session, id, SESSION_ID_SIZE);
+    t->route = r;
+    LIST_INIT(&t->parked);
+    struct touch **bucket = bucket_of(all, id);
+    t->next = *bucket;
+    *bucket = t;
+    all->count++;
+    return t;
+}
+
+static void drop(struct touch *t)
+{
+    struct touches *all = &t->route->touches;
+    struct touch **at = bucket_of(all, t->session);
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    all->count--;
+    wheel_cancel(&t->timer);
+    free(t);
+    if (all->nbuckets > BUCKETS_FIRST && all->count < all->nbuckets / 8)
+        resize(all, all->nbuckets / 2);
+}
+
+static ssize_t encode_touch(void *arg, struct pack *p)
+{
+    command_touch_encode(p, arg);
+    return 0;
+}
+
+static ssize_t encode_attach(void *arg, struct pack *p)
+{
+    command_attach_encode(p, arg);
+    return 0;
+}
+
+/* Slides the ttl, and reports what was delivered. What the ring had no room for is tried again. */
+static void tell(struct touch *t, uint64_t now)
+{
+    struct command_touch c = {.delivered = t->pending};
+    memcpy(c.session, t->session, SESSION_ID_SIZE);
+    if (route_notify(t->route, COMMAND_TOUCH, COMMAND_TOUCH_SIZE, encode_touch, &c) != 0)
+        return;
+    t->touched_ms = now;
+    if (t->pending) {
+        t->reported = t->pending;
+        t->reported_ms = now;
+        t->pending = 0;
+    }
+}
+
+/* A lease for the long-polls of the session; it slides the ttl too. */
+static void lease(struct touch *t, const struct pickup *p, uint64_t now)
+{
+    struct command_attach c = {
+        .connection = COMMAND_POLL_CONNECTION,
+        .transport = str_of(p->transport),
+        .remote = str_of(p->remote),
+        .lease_ms = p->lease_ms,
+    };
+    memcpy(c.session, t->session, SESSION_ID_SIZE);
+    if (route_notify(t->route, COMMAND_ATTACH, command_attach_size(&c), encode_attach, &c) != 0)
+        return;
+    t->leased_ms = now;
+    t->lease_ms = p->lease_ms;
+    t->touched_ms = now;
+}
+
+static bool ttl_due(const struct touch *t, uint64_t now)
+{
+    return now >= t->touched_ms + t->ttl_ms / TTL_PARTS;
+}
+
+static bool report_due(const struct touch *t, uint64_t now)
+{
+    return t->pending && (!t->reported_ms || now >= t->reported_ms + REPORT_MS);
+}
+
+static bool lease_due(const struct touch *t, uint64_t now)
+{
+    return !t->lease_ms || now >= t->leased_ms + t->lease_ms / 2;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Until when an entry that waits for nothing is worth keeping: the store knows what it says. */
+static uint64_t useful_until(const struct touch *t)
+{
+    uint64_t end = later(t->touched_ms, t->reported_ms) + REPORT_MS;
+    return t->lease_ms ? later(end, t->leased_ms + t->lease_ms) : end;
+}
+
+static void schedule(struct touch *t, uint64_t now)
+{
+    uint64_t due = UINT64_MAX;
+    if (t->pending)
+        due = t->reported_ms + REPORT_MS;
+    if (!LIST_EMPTY(&t->parked)) {
+        due = earlier(due, t->touched_ms + t->ttl_ms / TTL_PARTS);
+        due = earlier(due, t->leased_ms + t->lease_ms / 2);
+    }
+    if (due == UINT64_MAX)
+        due = useful_until(t);
+    wheel_set(&t->route->wheel, &t->timer, later(due, now + WHEEL_STEP_MS), on_timer, t);
+}
+
+static void on_timer(void *arg)
+{
+    struct touch *t = arg;
+    uint64_t now = route_boot_ms(t->route);
+    const struct pickup *p = LIST_FIRST(&t->parked);
+    if (!p && !t->pending && now >= useful_until(t)) {
+        drop(t);
+        return;
+    }
+    if (p && lease_due(t, now))
+        lease(t, p, now);
+    if (report_due(t, now) || (p && ttl_due(t, now)))
+        tell(t, now);
+    schedule(t, now);
+}
+
+/* When, by the boot clock, the session's row says that its ttl was slid last. */
+static uint64_t slid_ms(const struct route *r, const struct session *s, uint64_t now)
+{
+    uint64_t store = route_now_ms(r);
+    uint64_t left = s->expires_ms > store ? s->expires_ms - store : 0;
+    uint64_t used = s->ttl_ms > left ? s->ttl_ms - left : 0;
+    return now > used ? now - used : 0;
+}
+
+int touches_open(struct route *r)
+{
+    r->touches.nbuckets = BUCKETS_FIRST;
+    r->touches.bucket = calloc(BUCKETS_FIRST, sizeof(*r->touches.bucket));
+    return r->touches.bucket ? 0 : -ENOMEM;
+}
+
+void touches_close(struct route *r)
+{
+    struct touches *all = &r->touches;
+    for (size_t i = 0; i < all->nbuckets; i++) {
+        while (all->bucket[i]) {
+            struct touch *t = all->bucket[i];
+            all->bucket[i] = t->next;
+            free(t);
+        }
+    }
+    free(all->bucket);
+    *all = (struct touches){0};
+}
+
+void route_touch(struct route *r, const struct session *s, uint64_t delivered)
+{
+    uint64_t now = route_boot_ms(r), slid = slid_ms(r, s, now);
+    struct touch *t = find(&r->touches, s->id);
+    uint64_t known = s->delivered;
+    if (t) {
+        known = later(known, later(t->reported, t->pending));
+        t->touched_ms = later(t->touched_ms, slid);
+        t->ttl_ms = s->ttl_ms;
+    }
+    bool news = delivered > known;
+    if (!news && now < (t ? t->touched_ms : slid) + s->ttl_ms / TTL_PARTS)
+        return;
+    if (!t) {
+        t = find_or_make(r, s->id);
+        if (!t)
+            return; /* the next use of the session tries again */
+        t->touched_ms = slid;
+        t->ttl_ms = s->ttl_ms;
+    }
+    if (news)
+        t->pending = delivered;
+    if (report_due(t, now) || ttl_due(t, now))
+        tell(t, now);
+    schedule(t, now);
+}
+
+uint64_t touch_slid_ms(const struct route *r, const struct session *s)
+{
+    return slid_ms(r, s, route_boot_ms(r));
+}
+
+void touch_park(struct pickup *p)
+{
+    if (p->touch)
+        return;
+    struct touch *t = find_or_make(p->route, p->session);
+    if (!t)
+        return; /* its wait ends, and it comes again */
+    uint64_t now = route_boot_ms(p->route);
+    t->touched_ms = later(t->touched_ms, p->slid_ms);
+    t->ttl_ms = p->ttl_ms;
+    p->touch = t;
+    LIST_INSERT_HEAD(&t->parked, p, parked);
+    if (lease_due(t, now))
+        lease(t, p, now);
+    schedule(t, now);
+}
+
+void touch_unpark(struct pickup *p)
+{
+    struct touch *t = p->touch;
+    if (!t)
+        return;
+    p->touch = NULL;
+    LIST_REMOVE(p, parked);
+    schedule(t, route_boot_ms(p->route));
+}
