@@ -1,5 +1,6 @@
 /* expiry - the queue of things that are due: swept from its front in small batches.
  *
+ * Due times are kept in whole seconds, rounded up, so that a sweep finds batches, not single rows.
  * A row is only a hint to look: the truth is in what it names, so a row may be early (it is put
  * again at the real time) or late. Expired is expired at once for readers; the sweep only reclaims.
  * Writer process only, inside its transaction.
@@ -16,20 +17,25 @@ enum expiry_kind {
     EXPIRE_RECLAIM,     /* stream 8 */
     EXPIRE_RECEIPTS,    /* stream 8 */
     EXPIRE_ATTACHMENT,  /* session id 16 + connection 8 */
-    EXPIRE_AGE,         /* stream 8: retention by age */
+    EXPIRE_AGE,         /* stream 8: retention (stream_trim) */
 };
 
 int expiry_put(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);
-int expiry_del(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);
+int expiry_del(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id); /* -ENOENT */
+
+#define EXPIRY_ID_MAX 32
+#define EXPIRY_KEY (8 + 1 + EXPIRY_ID_MAX)
 struct expiry_row {
     uint64_t due_ms;
     enum expiry_kind kind;
-    unsigned char id[32];
+    unsigned char id[EXPIRY_ID_MAX];
     size_t id_len;
 };
-/* Takes (deletes) the first row that is due: 0, or -ENOENT when none is due. *ret_next_ms: when the
- * first one left is due (UINT64_MAX none); may be NULL. */
+/* Takes (deletes) the first row that is due: 0, or -ENOENT when none is due. */
 int expiry_take(struct txn *t, uint64_t now_ms, struct expiry_row *ret);
+/* When the first row is due; UINT64_MAX when there is none. */
 int expiry_next(struct txn *t, uint64_t *ret_due_ms);
+/* The row a key names (R). 0 or -EUCLEAN. */
+int expiry_decode(struct str key, struct expiry_row *ret);
 
 #endif

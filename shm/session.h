@@ -35,9 +35,11 @@ int session_put(struct txn *t, const struct session *s);
  * than server start + min(ttl, 10 m). */
 bool session_expired(const struct session *s, uint64_t now_ms, uint64_t start_ms);
 
-/* Makes row, subject row, name row, mailbox and expiry row. s->stream is set. */
+/* Makes row, subject row, name row, mailbox and expiry row (due at expires + ttl/8). s->stream is
+ * set. -EEXIST: the id is taken. */
 int session_create(struct txn *t, struct session *s);
-/* Removes all of that and the attachments at once; the mailbox is dropped within the budget. */
+/* Removes all of that and the attachments at once; the mailbox is dropped within the budget. A row
+ * of the expiry queue that was put later than by session_create stays: it finds nothing. */
 int session_remove(struct txn *t, const struct session *s, unsigned *budget);
 int session_by_name(struct txn *t, struct str subject, struct str name,
                     uint8_t ret[SESSION_ID_SIZE]); /* (R) 0 or -ENOENT */
@@ -56,12 +58,16 @@ struct attachment {
 };
 int attachment_put(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
                    const struct attachment *a);
+/* (R) One attachment; 0 or -ENOENT. */
+int attachment_get(struct txn *t, const uint8_t session[SESSION_ID_SIZE], uint64_t connection,
+                   struct attachment *ret);
 int attachment_del(struct txn *t, const uint8_t session[SESSION_ID_SIZE], uint64_t connection);
 /* (R) Attachments of a session, at most max. Their number or < 0. */
 int attachment_list(struct txn *t, const uint8_t session[SESSION_ID_SIZE], struct attachment *ret,
                     size_t max);
-/* Rule 9: cuts the leases of (slot, generation <= dead) to now + grace, resuming after *key (16+8
- * bytes, zero to begin), at most `budget` rows. *ret_done when the end was reached. */
+/* Rule 9: cuts the leases of (slot, generation <= dead) to until_ms (now + grace) and queues their
+ * expiry then, resuming after *key (16+8 bytes, zero to begin), at most `budget` rows. *ret_done
+ * when the end was reached. */
 int attachment_worker_died(struct txn *t, uint32_t slot, uint32_t dead, uint64_t until_ms,
                            unsigned char key[24], unsigned *budget, bool *ret_done);
 

@@ -1,4 +1,4 @@
-/* store - the LMDB environment: the only file that includes lmdb.h.
+/* store - the LMDB environment: store.c and store_txn.c are the only files that include lmdb.h.
  *
  * Caveats (lmdb.h, reference measurements): an environment is opened after exec and never crosses a
  * fork. The writer is the only process that opens it for writing; it creates the file and the DBIs
@@ -7,9 +7,10 @@
  * are const, belong to the map and are valid until the transaction ends or, in a write transaction,
  * until its next write: copy out. Keys are at most 511 bytes.
  *
- * Errors of all calls: -ENOENT no such row; -ENOSPC map or disk full; -EIO; -EUCLEAN inconsistent
- * page (a reader ends, begins again and retries once); -EINVAL our bug. After any error but -ENOENT
- * in a write transaction, abort it.
+ * Errors of all calls: -ENOENT no such row; -ENOSPC map or disk full; -EIO (also what a full disk
+ * gives in a commit); -EUCLEAN inconsistent page or row (a reader ends, begins again and retries
+ * once); -EAGAIN no reader slot left; -ENOMEM; -EINVAL our bug. After any error but -ENOENT and
+ * -EEXIST in a write transaction, abort it.
  */
 #ifndef SHM_STORE_H
 #define SHM_STORE_H
@@ -28,9 +29,11 @@ enum store_db {
     DB_MEMBER,   /* topic stream 8 + session stream 8 -> presence meta, ref */
     DB_ATTACH,   /* session id 16 + connection 8 -> attachment */
     DB_EXPIRY,   /* due second 8 + kind 1 + id -> empty */
-    DB_DEDUP,    /* bucket second 4 + stream 8 + key hash 16 -> seq 8 + content hash 16 */
+    DB_DEDUP,    /* bucket second 4 + stream 8 + key hash 16 -> seq 8 + time 8 + content hash 16 */
     DB_COLLAPSE, /* stream 8 + SHA-256 of the key, first 16 -> seq 8 */
     DB_RECEIPT,  /* stream 8 + seq 8 -> why and when it went */
+    DB_TALLY,    /* stream 8 + last seq of a run 8 -> what the run still holds (stream_tally.h) */
+    DB_RECLAIM,  /* stream 8 + seq 8 -> how an ack up to seq that is still being reclaimed judges */
     DB_META,     /* name -> value */
     DB_COUNT
 };
@@ -45,6 +48,7 @@ struct store_options {
     unsigned max_readers;
     struct board_seat *seat; /* transactions are noted there for the watchdog; may be NULL */
 };
+#define STORE_READERS(workers) ((workers)*2 + 16) /* for max_readers: two generations and tools */
 
 struct store;
 struct txn;
@@ -64,11 +68,11 @@ int txn_put(struct txn *t, enum store_db db, struct str key, struct str value);
 int txn_put_new(struct txn *t, enum store_db db, struct str key, struct str value); /* -EEXIST */
 /* Room for n bytes as the value of key, to be filled before the next call. */
 int txn_reserve(struct txn *t, enum store_db db, struct str key, size_t n, void **ret);
-/* The same at the end of the tree's order is cheaper when the key is the greatest: hint only. */
 int txn_del(struct txn *t, enum store_db db, struct str key);
 uint64_t txn_entries(struct txn *t, enum store_db db);
 
-/* Walking. A seek places the transaction's cursor of that db; the row stays valid like a value. */
+/* Walking. A seek places the transaction's one cursor of that db; the row stays valid like a value.
+ * Other writes in the transaction leave the place as it is. */
 struct row {
     struct str key, value;
 };
@@ -76,7 +80,7 @@ int txn_seek(struct txn *t, enum store_db db, struct str key, struct row *ret); 
 int txn_next(struct txn *t, enum store_db db, struct row *ret);
 int txn_prev(struct txn *t, enum store_db db, struct row *ret); /* before the placed one */
 int txn_last(struct txn *t, enum store_db db, struct row *ret);
-/* Deletes the placed row; then txn_next is the one after it. */
+/* Deletes the placed row; then txn_next gives the one after it. */
 int txn_del_row(struct txn *t, enum store_db db);
 
 /* Bytes: pages in use, the limit (map size or what the file system has, whichever is less), and the
