@@ -63,9 +63,13 @@ $(LIB): $(OBJS)
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/unit/%: tests/unit/%.c $(LIB)
+# Allocations of a unit test pass through tests/unit/failmalloc.c, so that any of them can fail.
+WRAPPED  := malloc calloc realloc reallocarray strdup strndup aligned_alloc
+FAILMALLOC := $(B)/obj/tests/unit/failmalloc.o
+$(B)/unit/%: tests/unit/%.c $(FAILMALLOC) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MT $@ -MF $@.d $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) \
+	    -o $@ $< $(FAILMALLOC) $(LIB) -lcmocka $(LDLIBS)
 $(B)/bench/%: tests/bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
