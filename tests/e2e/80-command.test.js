@@ -1,0 +1,153 @@
+// The command: each verb against a running server, and its exit codes.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { payloads, status } from './lib/expect.js';
+import { withServer } from './lib/harness.js';
+import { restante, run } from './lib/run.js';
+import { RESTANTE } from './lib/server.js';
+import { until } from './lib/wait.js';
+
+const OK = 0;
+const REFUSED = 1;
+const USAGE = 2;
+const UNREACHABLE = 3;
+const ENVIRONMENT = 4;
+
+function succeeded(result) {
+    assert.equal(result.code, OK, result.err);
+    return result;
+}
+
+withServer('restante', {}, (check) => {
+    check('token prints a token that opens a session', async (server) => {
+        const { out } = succeeded(await restante(server, ['--config', server.conf, 'token', '--subject', 'alice', '--max-age', '1m',
+            '--topic', 'chat:*', '--attributes', '{"a":1}']));
+        const made = status(await server.client.post('/v1/sessions', {}, { credential: out.trim() }), 201).json;
+        assert.equal(made.subject, 'alice');
+        assert.deepEqual(made.attributes, { a: 1 });
+        assert.equal((await restante(server, ['token', '--subject', 'alice'])).code, USAGE);
+        assert.equal((await restante(server, ['--config', '/nowhere', 'token', '--subject', 'a'])).code, ENVIRONMENT);
+    });
+
+    check('key prints a key and the stanza with its hash', async (server) => {
+        const { out } = succeeded(await restante(server, ['key', 'shop', '--scope', 'send:*', '--scope', 'sessions:*']));
+        const [key] = out.split('\n');
+        assert.ok(out.includes(createHash('sha256').update(key).digest('hex')), out);
+        assert.match(out, /api_key "shop"/);
+        assert.match(out, /"send:\*", "sessions:\*"/);
+        assert.equal((await restante(server, ['key'])).code, USAGE);
+    });
+
+    check('session new, show, list, end', async (server) => {
+        const { out } = succeeded(await restante(server, ['session', 'new', '--subject', 'bob', '--name', 'desk', '--ttl', '1h']));
+        const [session, token] = out.trim().split('\n');
+        assert.match(token, /^rs1\./);
+        const shown = JSON.parse(succeeded(await restante(server, ['session', 'show', session])).out);
+        assert.equal(shown.subject, 'bob');
+        assert.equal(shown.ttl, 3600);
+        assert.ok(succeeded(await restante(server, ['session', 'list', 'bob'])).out.includes(session));
+        succeeded(await restante(server, ['session', 'end', session]));
+        const gone = await restante(server, ['session', 'show', session]);
+        assert.equal(gone.code, REFUSED);
+        assert.match(gone.err, /session_unknown/);
+    });
+
+    check('send takes arguments, a file, standard input; tail prints them', async (server) => {
+        const { session } = await server.client.session('carol');
+        const file = path.join(server.dir, 'lines');
+        const bytes = Buffer.concat([Buffer.from('from a file\n\n'), Buffer.from([0xff, 0xfe, 0x0a])]);
+        fs.writeFileSync(file, bytes);
+        succeeded(await restante(server, ['send', session, 'one', 'two words']));
+        succeeded(await restante(server, ['send', session, '--file', file]));
+        succeeded(await restante(server, ['send', session], { input: 'from stdin\nlast without newline' }));
+        const tail = succeeded(await restante(server, ['tail', session, '--once']));
+        assert.deepEqual(tail.bytes, Buffer.concat([Buffer.from('one\ntwo words\n'), bytes, Buffer.from('from stdin\nlast without newline\n')]));
+    });
+
+    check('send publishes each line once however often it is run', async (server) => {
+        const { session } = await server.client.session('dave');
+        const input = Array.from({ length: 1200 }, (_, i) => `line ${i}`).join('\n');
+        for (let i = 0; i < 3; i++) succeeded(await restante(server, ['send', session, '--run', 'nightly'], { input }));
+        assert.equal((await server.client.pick(session, { limit: 1000 })).json.messages.length, 1000);
+        assert.equal((await server.client.get(`/v1/sessions/${session}`)).json.pending, 1200);
+    });
+
+    check('send to a subject, and to nobody', async (server) => {
+        const { session } = await server.client.session('erin');
+        succeeded(await restante(server, ['send', '--subject', 'erin', 'hello', '--event', 'greeting']));
+        assert.deepEqual(payloads(await server.client.pick(session)), ['hello']);
+        const nobody = await restante(server, ['send', '--subject', 'nobody', 'hello']);
+        assert.equal(nobody.code, REFUSED);
+        assert.match(nobody.err, /subject_unknown/);
+    });
+
+    check('tail acks only what it printed, and resumes by itself over a restart', async (server) => {
+        const { client } = server;
+        const { session } = await client.session('frank');
+        const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--ack', '--json']);
+        try {
+            let out = '';
+            child.stdout.on('data', (part) => { out += part; });
+            const seen = () => out.split('\n').filter(Boolean).map((line) => JSON.parse(line).data);
+            status(await client.send(session, { data: 1 }), 201);
+            await until('the first is printed', () => seen().length === 1);
+            await until('it is acked', async () => (await client.get(`/v1/sessions/${session}`)).json.pending === 0);
+            await server.restart();
+            status(await client.send(session, { data: 2 }), 201);
+            await until('the second is printed', () => seen().length === 2, 20);
+            assert.deepEqual(seen(), [1, 2]);
+        } finally {
+            child.kill('SIGKILL');
+        }
+    });
+
+    check('status says who lives, by HTTP and by the admin socket', async (server) => {
+        const { out } = succeeded(await restante(server, ['status', '--json']));
+        const json = JSON.parse(out);
+        assert.equal(json.supervisor.pid, server.pid);
+        assert.equal(json.writer.pid, server.role('writer'));
+        assert.deepEqual(json.workers.map(({ slot, pid, state }) => [slot, pid, state]),
+            [0, 1].map((slot) => [slot, server.role(String(slot)), 'running']));
+        const local = await run(RESTANTE, ['--config', server.conf, 'status', '--json'], { env: { RESTANTE_URL: '', RESTANTE_KEY: '' } });
+        assert.equal(JSON.parse(succeeded(local).out).supervisor.pid, server.pid);
+        assert.match(succeeded(await restante(server, ['status'])).out, /writer/);
+    });
+
+    check('rotate makes a new key, and session tokens live through one rotation', async (server) => {
+        const { client } = server;
+        const { session, token } = await client.session('gina');
+        const seen = async (credential) => (await client.pick(session, {}, { credential })).status;
+        succeeded(await restante(server, ['rotate']));
+        assert.equal(await seen(token), 200);
+        const fresh = status(await client.post(`/v1/sessions/${session}/token`), 200).json.token;
+        succeeded(await restante(server, ['rotate']));
+        await until('the first key is gone', async () => await seen(token) === 401);
+        assert.equal(await seen(fresh), 200);
+        await server.restart();
+        assert.equal(await seen(fresh), 200);
+    });
+
+    check('verify walks the store of a stopped server', async (server) => {
+        const { session } = await server.client.session('harry');
+        for (let i = 0; i < 50; i++) status(await server.client.send(session, { data: i, ttl: i % 2 ? '1h' : undefined }, `v${i}`), 201);
+        await server.crash();
+        succeeded(await restante(server, ['--config', server.conf, 'verify']));
+        await server.start();
+    });
+
+    check('exit codes tell a wrong command line from a missing server and a refusal', async (server) => {
+        assert.equal((await restante(server, [])).code, USAGE);
+        assert.equal((await restante(server, ['frobnicate'])).code, USAGE);
+        assert.equal((await restante(server, ['send'])).code, USAGE);
+        assert.equal((await restante(server, ['--help'])).code, OK);
+        const nowhere = { RESTANTE_URL: 'http://127.0.0.1:1' };
+        assert.equal((await restante(server, ['status'], { env: nowhere })).code, UNREACHABLE);
+        const refused = await restante(server, ['session', 'list', 'x'], { env: { RESTANTE_KEY: 'wrong' } });
+        assert.equal(refused.code, REFUSED);
+        assert.match(refused.err, /token_unknown_key/);
+    });
+});

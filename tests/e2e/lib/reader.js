@@ -1,0 +1,62 @@
+// A reader that picks up a mailbox from its own cursor, in its own style, through whatever happens
+// to the server, and checks the chain of every answer.
+
+import { Chain } from './chain.js';
+import { isBroken, pause } from './wait.js';
+
+const LIMITED = 50; // ms between attempts while the server is away
+
+export const STYLES = {
+    short: () => ({ wait: 0 }),
+    long: () => ({ wait: 5 }),
+    alternating: (turn) => ({ wait: turn % 2 ? 5 : 0 }),
+};
+
+export class Reader {
+    constructor(client, session, cursor, { style = 'long', limit = 100, credential = client.credential, acks = false } = {}) {
+        Object.assign(this, { client, session, style, limit, credential, acks });
+        this.chain = new Chain(cursor);
+        this.messages = [];
+        this.turn = 0;
+        this.stopped = false;
+    }
+
+    /** Reads until enough(messages) says so. Refusals other than 503 are errors. */
+    async until(enough) {
+        while (!this.stopped && !enough(this.messages)) await this.step();
+        return this.messages;
+    }
+
+    async step() {
+        const query = { cursor: this.chain.cursor, limit: this.limit, ...STYLES[this.style](this.turn++) };
+        try {
+            const answer = await this.client.pick(this.session, query, { credential: this.credential });
+            if (answer.status === 200) {
+                this.messages.push(...this.chain.take(answer.json));
+                if (answer.json.messages.length === 0) await pause(LIMITED / 5);
+                else if (this.acks) await this.ack();
+            } else if (answer.status === 503) {
+                await pause(LIMITED);
+            } else if (answer.status !== 204) {
+                throw new Error(`${this.style} reader: ${answer.status} ${answer.text}`);
+            }
+        } catch (error) {
+            if (!isBroken(error)) throw error;
+            await pause(LIMITED);
+        }
+    }
+
+    async ack() {
+        const { status, text } = await this.client.ack(this.session, this.chain.cursor, { credential: this.credential });
+        if (status === 204) this.chain.acked(this.chain.cursor);
+        else if (status !== 503) throw new Error(`ack: ${status} ${text}`);
+    }
+
+    stop() {
+        this.stopped = true;
+    }
+}
+
+/** The bytes of a message that was text or anything else. */
+export const bytesOf = (message) =>
+    message.data_b64 === undefined ? Buffer.from(message.data) : Buffer.from(message.data_b64, 'base64');
