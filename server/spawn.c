@@ -19,7 +19,7 @@
 #include "server/signals.h"
 #include "server/supervisor.h"
 
-#define SPAWN_TITLE 32
+#define SPAWN_TITLE (sizeof("restanted: ") + CHILD_NAME)
 #define SPAWN_EXEC_FAILED 127
 
 static void listens_hand_on(const struct supervisor *s, const struct child *c, struct heritage *h)
