@@ -1,10 +1,10 @@
 /* address - see address.h. The split is at the last colon, so that the colons of an IPv6 address
  * stay inside its brackets; inet_pton judges the rest, because it accepts no short forms.
  */
-#include "common/address.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
+
+#include "common/address.h"
 
 static int port_parse(struct str s, uint16_t *ret)
 {

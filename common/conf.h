@@ -57,7 +57,7 @@ struct conf_namespace { /* namespace "chat:*" { ... } */
 };
 
 struct conf {
-#define CONF_FIELD_PATH char *       /* absolute, or "" where that has a meaning */
+#define CONF_FIELD_PATH char * /* absolute, or "" where that has a meaning */
 #define CONF_FIELD_BOOL bool
 #define CONF_FIELD_COUNT uint64_t
 #define CONF_FIELD_SIZE uint64_t     /* bytes */

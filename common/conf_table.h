@@ -5,14 +5,14 @@
  * TYPE: PATH (relative ones start at the file's directory; an empty default may be set empty) |
  * BOOL | COUNT | SIZE | RING (a size, rounded up to a power of two) | DURATION | ENUM (choices are
  * in min as "a|b", max unused) | WORKERS (a count, or auto).
- * The table makes struct conf's fields, the parser, its range checks, --show-config, the sample file
- * and the reload diff. section "" is the top level. Values are texts in the units of common/units.h;
- * a min or max of "" is no bound. APPLIES: LIVE (in place), ROLLING (workers replaced one by one),
- * RESTART.
+ * The table makes struct conf's fields, the parser, its range checks, --show-config, the sample
+ * file and the reload diff. section "" is the top level. Values are texts in the units of
+ * common/units.h; a min or max of "" is no bound. APPLIES: LIVE (in place), ROLLING (workers
+ * replaced one by one), RESTART.
  */
 /* clang-format off */
-CONF(state_dir,        PATH,     "",        "state_dir",        "var/lib",  "",      "",     RESTART, "Keys, locks, the store; created 0700. Relative to the configuration file.")
-CONF(run_dir,          PATH,     "",        "run_dir",          "var/run",  "",      "",     RESTART, "Pid file and admin socket. Relative to the configuration file.")
+CONF(state_dir,        PATH,     "",        "state_dir",        "var/lib",  "",      "",     RESTART, "Keys, locks, the store; created 0700.")
+CONF(run_dir,          PATH,     "",        "run_dir",          "var/run",  "",      "",     RESTART, "Pid file and admin socket.")
 CONF(workers,          WORKERS,  "",        "workers",          "auto",     "1",     "64",   ROLLING, "Worker processes; auto is one per core.")
 
 CONF(store_durability, ENUM,     "store",   "durability",       "disk",     "disk|memory", "", RESTART, "disk: an accepted message survives power loss. memory: path on tmpfs, survives any kill, not a reboot.")

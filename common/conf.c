@@ -1,0 +1,161 @@
+/* conf - load and free a configuration, and the questions that are asked of it.
+ *
+ * Loading builds a new struct and gives it away only when nothing is wrong, so a running process
+ * can try a file without harm.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/conf_check.h"
+#include "common/conf_value.h"
+#include "common/log.h"
+#include "common/pattern.h"
+
+/* The absolute directory of the file, to be freed; NULL and *ret_error. */
+static char *directory_of(const char *path, int *ret_error)
+{
+    char *cwd = *path == '/' ? strdup("/") : getcwd(NULL, 0);
+    const char *slash = strrchr(path, '/');
+
+    if (!cwd) {
+        *ret_error = errno == ENOMEM ? -ENOMEM : -EINVAL;
+        return NULL;
+    }
+    size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    char *dir = n ? conf_path(cwd, str_make(path, n)) : strdup(cwd);
+    *ret_error = dir ? 0 : -ENOMEM;
+    free(cwd);
+    return dir;
+}
+
+static int fill(struct str text, const char *dir, struct conf *c, struct conf_report *report)
+{
+    struct conf_check k = {.conf = c, .report = report, .dir = dir};
+    struct conf_tree tree;
+
+    for (size_t i = 0; i < CONF_SETTINGS; i++)
+        if (conf_settings[i].owner == CONF_OWNER_conf) {
+            int rc = conf_value_default(&conf_settings[i], dir, c);
+            if (rc)
+                return rc;
+        }
+    int rc = conf_tree_read(text, report, &tree);
+    if (rc == 0) {
+        conf_check_tree(&k, &tree.root);
+        rc = k.error;
+    }
+    conf_tree_free(&tree);
+    return rc;
+}
+
+int conf_load(struct str text, const char *path, struct conf **ret, struct buf *report)
+{
+    struct conf_report mistakes;
+    struct conf *c = calloc(1, sizeof(*c));
+    int rc = c ? 0 : -ENOMEM;
+    char *dir = NULL;
+
+    conf_report_init(&mistakes, path);
+    if (rc == 0)
+        dir = directory_of(path, &rc);
+    if (rc == -EINVAL)
+        conf_report_add(&mistakes,
+                        &(struct conf_mistake){.what = "the working directory has no name"});
+    else if (text.n > CONF_FILE_MAX)
+        conf_report_add(&mistakes, &(struct conf_mistake){.what = "is larger than 1 MiB"});
+    else if (rc == 0)
+        rc = fill(text, dir, c, &mistakes);
+    if (rc == 0 && !conf_report_empty(&mistakes))
+        rc = -EINVAL;
+    if (rc != -ENOMEM && conf_report_write(&mistakes, report) == -ENOMEM)
+        rc = -ENOMEM;
+    if (rc == 0)
+        *ret = c;
+    else
+        conf_free(c);
+    conf_report_free(&mistakes);
+    free(dir);
+    return rc;
+}
+
+_Static_assert(CONF_FILE_MAX == 1 << 20, "the message above says so");
+
+int conf_read_file(const char *path, struct buf *text)
+{
+    size_t was = text->len;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : 0;
+    ssize_t got = 1;
+
+    while (rc == 0 && got != 0) {
+        char part[16384];
+        got = read(fd, part, sizeof(part));
+        if (got < 0)
+            rc = errno == EINTR ? 0 : -errno;
+        else if (text->len - was + (size_t)got > CONF_FILE_MAX)
+            rc = -EFBIG;
+        else
+            rc = buf_append(text, part, (size_t)got);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        text->len = was;
+    return rc == -EMSGSIZE ? -EFBIG : rc;
+}
+
+static void free_settings(enum conf_owner owner, void *of)
+{
+    for (size_t i = 0; i < CONF_SETTINGS; i++)
+        if (conf_settings[i].owner == owner)
+            conf_value_free(&conf_settings[i], of);
+}
+
+void conf_free(struct conf *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < CONF_SECTIONS; i++) {
+        const struct conf_section *s = &conf_sections[i];
+        size_t n = s->title ? conf_items(c, s) : 0;
+        for (size_t j = 0; j < n; j++) {
+            void *item = conf_item(c, s, j);
+            free_settings(s->owner, item);
+            free(*conf_item_title(item, s));
+        }
+    }
+    free(c->listens);
+    free(c->token_keys);
+    free(c->api_keys);
+    free(c->namespaces);
+    free_settings(CONF_OWNER_conf, c);
+    free(c);
+}
+
+bool conf_key_allows(const struct conf_api_key *k, const char *kind, struct str name)
+{
+    size_t n = strlen(kind);
+
+    for (size_t i = 0; i < k->nscopes; i++) {
+        const char *scope = k->scopes[i];
+        if (strncmp(scope, kind, n) != 0)
+            continue;
+        if (scope[n] == 0 || (scope[n] == ':' && pattern_matches(str_of(scope + n + 1), name)))
+            return true;
+    }
+    return false;
+}
+
+static struct str namespace_at(void *arg, size_t i)
+{
+    const struct conf *c = arg;
+    return str_of(c->namespaces[i].pattern);
+}
+
+const struct conf_namespace *conf_namespace_of(const struct conf *c, struct str topic)
+{
+    int i = pattern_best(topic, c->nnamespaces, namespace_at, (void *)(uintptr_t)c);
+    return i < 0 ? NULL : &c->namespaces[i];
+}
