@@ -251,6 +251,14 @@ static at next_element(struct json_iter *it)
     return p < end ? p : NULL;
 }
 
+/* Most of the names a key is held against differ in their first letter. */
+static bool plain_key_is(struct str key, const char *name)
+{
+    if (key.n == 0 || key.p[0] != name[0])
+        return key.n == 0 && name[0] == '\0';
+    return strncmp(key.p, name, key.n) == 0 && strlen(name) == key.n;
+}
+
 int json_check(struct str text, struct json_value *ret)
 {
     if (text.n == 0)
@@ -323,8 +331,9 @@ int json_pick(struct json_value v, const char *const *names, size_t n, struct js
         values[i] = (struct json_value){.type = JSON_NULL};
     json_iter_begin(&it, v);
     while (json_next_member(&it, &name, &member)) {
+        bool escaped = name.n && memchr(name.p, '\\', name.n);
         size_t i = 0;
-        while (i < n && !json_key_is(name, names[i]))
+        while (i < n && !(escaped ? json_key_is(name, names[i]) : plain_key_is(name, names[i])))
             i++;
         if (i == n)
             continue;
