@@ -1,0 +1,212 @@
+/* accept - connections in: bursts, the connection limit, and life at the descriptor limit.
+ *
+ * Accepting is level-triggered, so what a burst leaves is found in the next turn, after the
+ * connections that are already here. A process without descriptors would otherwise spin: the
+ * listening socket stays readable, and nobody can take what makes it so.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#include "worker/accept.h"
+#include "worker/h1.h"
+#include "worker/request_id.h"
+#include "worker/worker.h"
+
+#define REMOTE_TEXT (INET6_ADDRSTRLEN + 8) /* "[address]:port" and NUL */
+
+struct acceptor {
+    struct worker *worker;
+    size_t limit;
+    int reserve_fd; /* given up to take a connection when there is no descriptor left; -1: spent */
+    struct event *resume;
+    int nlistens;
+    struct event *listening[HERITAGE_LISTENS];
+};
+
+static void remote_text(const struct sockaddr_storage *from, char ret[REMOTE_TEXT])
+{
+    char ip[INET6_ADDRSTRLEN];
+    snprintf(ret, REMOTE_TEXT, "unix:");
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+        if (inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip)))
+            snprintf(ret, REMOTE_TEXT, "%s:%u", ip, ntohs(in->sin_port));
+    } else if (from->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)from;
+        if (inet_ntop(AF_INET6, &in->sin6_addr, ip, sizeof(ip)))
+            snprintf(ret, REMOTE_TEXT, "[%s]:%u", ip, ntohs(in->sin6_port));
+    }
+}
+
+/* A last word for a connection beyond the limit: best effort, nothing waits for it. */
+static void refuse(struct acceptor *a, int fd)
+{
+    struct worker *w = a->worker;
+    char id[REQUEST_ID_MADE + 1], body[256], text[640], rest[2048];
+    request_id_make(&w->request_seed, id);
+    int n = snprintf(body, sizeof(body),
+                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":503,\"code\":\"%s\","
+                     "\"detail\":\"limits.connections is reached\",\"outcome\":\"none\","
+                     "\"request_id\":\"%s\"}",
+                     code_title(CODE_UNAVAILABLE), code_text(CODE_UNAVAILABLE), id);
+    n = snprintf(
+        text, sizeof(text),
+        "HTTP/1.1 503 Service Unavailable\r\nServer: restante\r\nCache-Control: no-store\r\n"
+        "X-Request-Id: %s\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
+        "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+        id, n, body);
+    /* What the peer has sent already is read, or closing would reset the connection before the
+     * answer is seen. */
+    ssize_t sent = send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == n && shutdown(fd, SHUT_WR) == 0) {
+        ssize_t got = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
+        (void)got;
+    }
+    close(fd);
+    metric_add(w->metrics, METRIC_REFUSED_LIMIT, 1);
+    log_event(LOG_DEBUG, "connection_refused", LOG_Z("reason", "limit"));
+}
+
+static void take(struct acceptor *a, int fd, const struct sockaddr_storage *from)
+{
+    struct worker *w = a->worker;
+    metric_add(w->metrics, METRIC_ACCEPTED, 1);
+    if (h1_connections(w->h1) >= a->limit) {
+        refuse(a, fd);
+        return;
+    }
+    if (from->ss_family != AF_UNIX) {
+        int one = 1;
+        /* Answers are written whole: waiting to fill a segment only costs time. A connection that
+         * does not know the option works without it. */
+        if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+            log_event(LOG_DEBUG, "nodelay_failed", LOG_E(-errno));
+    }
+    char remote[REMOTE_TEXT];
+    remote_text(from, remote);
+    if (h1_accept(w->h1, fd, remote) < 0)
+        metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
+}
+
+static void listen_again(struct acceptor *a)
+{
+    for (int i = 0; i < a->nlistens; i++) {
+        if (event_add(a->listening[i], NULL) < 0)
+            log_event(LOG_ERROR, "listen_event_failed", LOG_I("listen", i));
+    }
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct acceptor *a = arg;
+    if (a->reserve_fd < 0)
+        a->reserve_fd = fcntl(a->worker->bell.fd, F_DUPFD_CLOEXEC, 0);
+    listen_again(a);
+}
+
+/* No descriptor, or no kernel memory. */
+static void pause_accepting(struct acceptor *a, int listen_fd, int error)
+{
+    metric_add(a->worker->metrics, METRIC_REFUSED_FDS, 1);
+    log_event(LOG_WARN, "accept_paused", LOG_E(-error), LOG_U("ms", ACCEPT_PAUSE_MS));
+    if (a->reserve_fd >= 0 && (error == EMFILE || error == ENFILE)) {
+        close(a->reserve_fd);
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            close(fd);
+        /* Not opened from a path: a worker opens no files after start. */
+        a->reserve_fd = fcntl(a->worker->bell.fd, F_DUPFD_CLOEXEC, 0);
+    }
+    for (int i = 0; i < a->nlistens; i++)
+        event_del(a->listening[i]);
+    struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
+    if (event_add(a->resume, &pause) < 0)
+        listen_again(a);
+}
+
+static void on_listening(evutil_socket_t listen_fd, short what, void *arg)
+{
+    (void)what;
+    struct acceptor *a = arg;
+    for (int i = 0; i < ACCEPT_BURST; i++) {
+        struct sockaddr_storage from = {0};
+        socklen_t len = sizeof(from);
+        int fd = accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            take(a, fd, &from);
+            continue;
+        }
+        /* Errors of the connection that just died are not ours (accept(2)): the next one. */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(a, listen_fd, errno);
+        if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM)
+            return;
+    }
+}
+
+size_t acceptor_limit(const struct worker *w)
+{
+    uint64_t workers = w->heritage.nworkers ? w->heritage.nworkers : 1;
+    return (size_t)((w->conf->connections + workers - 1) / workers);
+}
+
+int acceptor_open(struct worker *w, struct acceptor **ret)
+{
+    struct acceptor *a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->worker = w;
+    a->limit = acceptor_limit(w);
+    a->reserve_fd = fcntl(w->bell.fd, F_DUPFD_CLOEXEC, 0);
+    int err = a->reserve_fd < 0 ? -errno : 0;
+    a->resume = evtimer_new(w->base, on_resume, a);
+    if (!a->resume)
+        err = -ENOMEM;
+    for (int i = 0; i < w->heritage.nlistens; i++) {
+        int fd = w->heritage.listen_fd[i];
+        struct event *e = event_new(w->base, fd, EV_READ | EV_PERSIST, on_listening, a);
+        if (!e) {
+            err = -ENOMEM;
+            close(fd);
+            continue;
+        }
+        a->listening[a->nlistens++] = e;
+        if (event_add(e, NULL) < 0)
+            err = -ENOMEM;
+    }
+    w->heritage.nlistens = 0; /* they are the acceptor's now */
+    if (err) {
+        acceptor_close(a);
+        return err;
+    }
+    *ret = a;
+    return 0;
+}
+
+void acceptor_close(struct acceptor *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < a->nlistens; i++) {
+        int fd = event_get_fd(a->listening[i]);
+        event_free(a->listening[i]);
+        close(fd);
+    }
+    if (a->resume)
+        event_free(a->resume);
+    if (a->reserve_fd >= 0)
+        close(a->reserve_fd);
+    free(a);
+}
