@@ -22,7 +22,7 @@ const LOG_KEPT = 1 << 20;
 const MEMORY_MAP = 256 << 20;
 
 /** A port below the ephemeral range, so that no outgoing connection can take it over a restart. */
-async function freePort() {
+export async function freePort() {
     for (;;) {
         const port = randomInt(10240, 32000);
         const free = await new Promise((resolve) => {
