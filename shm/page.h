@@ -17,9 +17,13 @@ struct page_source {
     uint64_t age_ms; /* retention by age that readers apply; 0 none */
 };
 
-struct page_lost {             /* retention took (from..to] of a stream unseen */
-    uint64_t stream, from, to; /* from: the first seq that may be missing */
+struct page_lost {             /* retention took messages of a stream unseen */
+    uint64_t stream, from, to; /* the first and the last seq that may be missing */
 };
+
+/* Entries looked at in one call, beyond the limit: a stretch of expired ones that no sweep has
+ * reached yet must not hold up a worker's loop. */
+#define PAGE_WALK 4096
 
 struct page {
     /* in */
@@ -35,8 +39,9 @@ struct page {
     bool (*on_message)(void *arg, uint64_t stream, const struct message *m);
     void *arg;
     /* out */
-    uint64_t ret_cursor; /* the last message handed out, or high when all was read */
-    bool ret_more;       /* more lies between ret_cursor and high */
+    uint64_t ret_high;   /* the high that was used, for later parts */
+    uint64_t ret_cursor; /* the last message handed out, or passed over; high when all was read */
+    bool ret_more;       /* more may lie between ret_cursor and high */
     size_t ret_count;
     struct page_lost lost[PAGE_SOURCES];
     size_t nlost;

@@ -157,7 +157,8 @@ static int apply_ack(struct writer *w, struct unpack *body, enum code *ret_code)
         if (err)
             return err;
         uint64_t removed = 0;
-        err = stream_ack(w->txn, s.stream, c.seq, &w->budget, &removed);
+        struct stream_limits limits = mailbox_limits(w->conf);
+        err = stream_ack(w->txn, s.stream, c.seq, w->now_ms, &limits, &w->budget, &removed);
         writer_count(w, METRIC_ACKED, removed);
         return err;
     }
