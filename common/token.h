@@ -28,12 +28,16 @@ void token_claims_free(struct token_claims *c);
  * type; header or claims no JSON; alg other than the key's, `none` included; a crit header),
  * TOKEN_UNKNOWN_KEY (no such kid; no kid and several keys), TOKEN_BAD_SIGNATURE, TOKEN_EXPIRED
  * (exp, or iat older than max_age_ms), TOKEN_NOT_YET_VALID (nbf or iat in the future), or INTERNAL
- * when there is no memory. The signature is judged before any claim is believed. */
+ * when there is no memory. The signature is judged before any claim is believed. Names that stand
+ * twice are refused. Of the claims, sub, exp, nbf, iat, jti, topics and attributes are looked at;
+ * others, iss and aud included, are not. Times are numbers of seconds, fractions allowed (RFC 7519
+ * NumericDate). */
 enum code token_jwt_verify(const struct conf_token_key *keys, size_t nkeys, struct str token,
                            uint64_t wall_ms, uint64_t max_age_ms, struct token_claims *ret);
 
 /* Mints an HS256 token with iat = now and exp = now + max_age_ms. topics: JSON array text or empty;
- * attributes: JSON object text or empty. Appends to out. 0 or -errno. */
+ * attributes: JSON object text or empty. Appends to out. 0; -EINVAL when the other side would not
+ * accept it; -EMSGSIZE past TOKEN_MAX or out->max; -ENOMEM. */
 int token_jwt_mint(const struct conf_token_key *key, struct str subject, struct str topics,
                    struct str attributes, uint64_t wall_ms, uint64_t max_age_ms, struct buf *out);
 
