@@ -9,7 +9,9 @@
 #ifndef COMMON_KILLPOINT_H
 #define COMMON_KILLPOINT_H
 
-#ifdef RESTANTE_KILLPOINTS
+#ifdef KILLPOINT
+/* A unit test that includes a source brings its own. */
+#elif defined(RESTANTE_KILLPOINTS)
 void killpoint_pass(const char *name);
 #define KILLPOINT(name) killpoint_pass(name)
 #else

@@ -5,8 +5,9 @@
 
 #define PROTECTED_MS (10 * 60 * 1000)
 
-struct stream_limits mailbox_limits(const struct conf *c)
+struct stream_limits mailbox_limits(struct writer *w)
 {
+    const struct conf *c = w->conf;
     return (struct stream_limits){
         .messages = c->mailbox_messages,
         .bytes = c->mailbox_bytes,
@@ -14,6 +15,7 @@ struct stream_limits mailbox_limits(const struct conf *c)
         .refuse = c->mailbox_overflow == CONF_REFUSE,
         .receipts = c->receipts > 0,
         .receipts_ms = c->receipts,
+        .gone = &w->gone,
     };
 }
 
@@ -157,7 +159,7 @@ static int apply_ack(struct writer *w, struct unpack *body, enum code *ret_code)
         if (err)
             return err;
         uint64_t removed = 0;
-        struct stream_limits limits = mailbox_limits(w->conf);
+        struct stream_limits limits = mailbox_limits(w);
         err = stream_ack(w->txn, s.stream, c.seq, w->now_ms, &limits, &w->budget, &removed);
         writer_count(w, METRIC_ACKED, removed);
         return err;

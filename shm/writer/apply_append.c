@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of the store's limit; the rest is kept so that deletes always have room. */
-#define RESERVE_PERCENT 90
-
 /* What one item is doing, over all its streams. */
 struct publish {
     const struct command_append_item *item;
@@ -20,8 +17,7 @@ bool store_full(const struct writer *w)
 {
     /* What this transaction added is not in the statistics yet; twice its bytes is on the safe side
      * of half-full pages. */
-    uint64_t used = w->usage.used + 2 * w->appended_bytes;
-    return used >= w->usage.limit / 100 * RESERVE_PERCENT;
+    return board_store_full(w->usage.used + 2 * w->appended_bytes, w->usage.limit);
 }
 
 static void result(struct writer *w, const uint8_t *session, enum code code, bool duplicate,
@@ -88,7 +84,7 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
         count_refusal(w, *ret_code);
         return 0;
     }
-    struct stream_limits limits = mailbox_limits(w->conf);
+    struct stream_limits limits = mailbox_limits(w);
     struct message *m = &p->message;
     m->seq = w->meta.last_seq + 1;
     m->flags &= (uint16_t)~MESSAGE_SKIPPED;

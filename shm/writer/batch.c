@@ -116,6 +116,7 @@ static void batch_begin(struct writer *w)
 {
     prepare_begin(w);
     memset(w->count, 0, sizeof(w->count));
+    w->gone = (struct stream_gone){0};
     w->budget = WRITER_DELETES;
     w->messages = 0;
     w->appended_bytes = 0;
@@ -136,6 +137,9 @@ static void publish_uncommitted(struct writer *w)
 
 static void count_batch(struct writer *w)
 {
+    w->count[METRIC_TRIMMED] += w->gone.trimmed;
+    w->count[METRIC_EXPIRED] += w->gone.expired;
+    w->count[METRIC_REPLACED] += w->gone.replaced;
     for (int i = 0; i < METRIC_COUNT; i++)
         if (w->count[i])
             metric_add(w->metrics, (enum metric)i, w->count[i]);

@@ -55,21 +55,17 @@ static int due_attachment(struct writer *w, const struct expiry_row *row)
 
 static int due(struct writer *w, const struct expiry_row *row)
 {
-    struct stream_limits limits = mailbox_limits(w->conf);
+    struct stream_limits limits = mailbox_limits(w);
     uint64_t stream = key_u64_get(row->id);
-    bool removed = false;
-    int err = 0;
+    bool removed = false; /* counted by way of the limits */
     switch (row->kind) {
     case EXPIRE_SESSION:
         return due_session(w, row);
     case EXPIRE_ATTACHMENT:
         return due_attachment(w, row);
     case EXPIRE_MESSAGE:
-        err = stream_expire_message(w->txn, stream, key_u64_get(row->id + 8), w->now_ms, &limits,
-                                    &removed);
-        if (removed)
-            writer_count(w, METRIC_EXPIRED, 1);
-        return err;
+        return stream_expire_message(w->txn, stream, key_u64_get(row->id + 8), w->now_ms, &limits,
+                                     &removed);
     case EXPIRE_RECLAIM:
         return stream_reclaim(w->txn, stream, &w->budget);
     case EXPIRE_RECEIPTS:

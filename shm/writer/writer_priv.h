@@ -63,6 +63,7 @@ struct writer {
     bool changed;                 /* a command was taken, or something swept */
     bool must_commit;             /* and not only ephemerals */
     uint64_t count[METRIC_COUNT]; /* counted when the batch is committed */
+    struct stream_gone gone;      /* likewise: what retention, ttl and collapse took */
 
     uint32_t first_slot; /* rotates, so that no slot is always last */
     uint64_t next_due_ms;
@@ -109,7 +110,7 @@ int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct ses
 int remove_session(struct writer *w, const struct session *s, enum metric why);
 uint64_t session_due_ms(const struct writer *w, const struct session *s);
 bool store_full(const struct writer *w); /* at its reserve */
-struct stream_limits mailbox_limits(const struct conf *c);
+struct stream_limits mailbox_limits(struct writer *w);
 
 /* sweep.c: what is due, in this transaction. 0 or a store error. */
 int sweep_run(struct writer *w);

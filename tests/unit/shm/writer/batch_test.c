@@ -1,0 +1,251 @@
+/* The writer against hand-made commands: what it answers, what it stores, what it says on the feed,
+ * and that a bad command harms only itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "rig.c"
+
+#include "shm/page.h"
+
+static const uint8_t alice[SESSION_ID_SIZE] = {1}, bob[SESSION_ID_SIZE] = {2};
+
+struct fixture {
+    struct rig rig;
+    struct writer *writer;
+};
+
+static int set_up_with(void **state, const char *extra)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    rig_open(&f->rig, extra);
+    f->writer = rig_writer(&f->rig);
+    *state = f;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, "");
+}
+
+static int set_up_small(void **state)
+{
+    return set_up_with(state, "session { mailbox_messages = 2 }");
+}
+
+static void stop_writer(struct writer *w)
+{
+    dedup_close(w->dedup);
+    store_close(w->store);
+    buf_free(&w->scratch);
+    buf_free(&w->completion);
+    free(w);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    stop_writer(f->writer);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}
+
+static struct rig_reply expect_reply(struct fixture *f, uint32_t slot, uint64_t id)
+{
+    struct rig_reply reply;
+    assert_true(rig_reply(&f->rig, slot, &reply));
+    assert_int_equal(reply.id, id);
+    return reply;
+}
+
+static void append_is_stored_answered_and_fed(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t opened = rig_open_session(&f->rig, 0, alice, "alice");
+    uint64_t first = rig_append(&f->rig, 0, alice, NULL, "\"one\"", MESSAGE_JSON);
+    uint64_t second = rig_append(&f->rig, 1, alice, "k", "\"two\"", MESSAGE_JSON);
+    rig_run(f->writer);
+
+    assert_int_equal(expect_reply(f, 0, opened).code, CODE_OK);
+    struct rig_reply a = expect_reply(f, 0, first), b = expect_reply(f, 1, second);
+    assert_int_equal(a.item, CODE_OK);
+    assert_int_equal(b.item, CODE_OK);
+    assert_int_equal(a.seq, 1);
+    assert_int_equal(b.seq, 2);
+
+    struct buf body;
+    buf_init(&body, 65536);
+    struct feed_record rec;
+    uint64_t fed = 0;
+    while (feed_next(&f->rig.feed, &f->rig.reader, &rec, &body) == 1)
+        if (rec.type == FEED_MESSAGE) {
+            assert_int_equal(rec.seq, fed + 1);
+            fed++;
+        }
+    assert_int_equal(fed, 2);
+    assert_int_equal(f->rig.reader.seq, 2);
+    buf_free(&body);
+}
+
+static void same_key_is_the_same_message_also_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, "k", "\"one\"", MESSAGE_JSON);
+    rig_run(f->writer);
+    stop_writer(f->writer);
+    rig_restart(&f->rig);
+    f->writer = rig_writer(&f->rig);
+    uint64_t again = rig_append(&f->rig, 0, alice, "k", "\"one\"", MESSAGE_JSON);
+    uint64_t other = rig_append(&f->rig, 0, alice, "k", "\"two\"", MESSAGE_JSON);
+    rig_run(f->writer);
+    struct rig_reply r = expect_reply(f, 0, again);
+    assert_int_equal(r.item, CODE_OK);
+    assert_true(r.duplicate);
+    assert_int_equal(r.seq, 1);
+    assert_int_equal(expect_reply(f, 0, other).item, CODE_IDEMPOTENCY_CONFLICT);
+    assert_int_equal(f->writer->meta.last_seq, 1);
+}
+
+static void a_full_mailbox_refuses_and_a_failure_is_not_remembered(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+    rig_append(&f->rig, 0, alice, NULL, "2", MESSAGE_JSON);
+    uint64_t third = rig_append(&f->rig, 0, alice, "k", "3", MESSAGE_JSON);
+    uint64_t acked = rig_ack(&f->rig, 0, alice, 1);
+    uint64_t retry = rig_append(&f->rig, 0, alice, "k", "3", MESSAGE_JSON);
+    rig_run(f->writer);
+    struct rig_reply r;
+    for (int i = 0; i < 3; i++)
+        assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(expect_reply(f, 0, third).item, CODE_MAILBOX_FULL);
+    assert_int_equal(expect_reply(f, 0, acked).code, CODE_OK);
+    r = expect_reply(f, 0, retry);
+    assert_int_equal(r.item, CODE_OK);
+    assert_false(r.duplicate);
+    assert_int_equal(r.seq, 3);
+}
+
+static void an_unknown_session_and_an_ack_ahead_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lost = rig_append(&f->rig, 0, bob, NULL, "1", MESSAGE_JSON);
+    rig_open_session(&f->rig, 0, alice, "alice");
+    uint64_t ahead = rig_ack(&f->rig, 0, alice, 99);
+    rig_run(f->writer);
+    struct rig_reply r;
+    assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(r.id, lost);
+    assert_int_equal(r.code, CODE_OK);
+    assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(expect_reply(f, 0, ahead).code, CODE_CURSOR_RESET);
+    assert_int_equal(f->writer->meta.last_seq, 0);
+}
+
+static void garbage_condemns_its_worker_and_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t opened = rig_open_session(&f->rig, 1, alice, "alice");
+    rig_garbage(&f->rig, 0);
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON); /* skipped with the rest of its ring */
+    uint64_t good = rig_append(&f->rig, 1, alice, NULL, "2", MESSAGE_JSON);
+    rig_run(f->writer);
+    assert_int_equal(expect_reply(f, 1, opened).code, CODE_OK);
+    assert_int_equal(expect_reply(f, 1, good).item, CODE_OK);
+    assert_int_equal(atomic_load(&f->rig.board->seat[0].condemned), 1);
+    assert_int_equal(atomic_load(&f->rig.board->seat[1].condemned), 0);
+    struct rig_reply r;
+    assert_false(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(ring_tail(&f->rig.rings.inbox[0]), ring_head(&f->rig.rings.inbox[0]));
+    assert_int_equal(f->writer->metrics->v[METRIC_COMMANDS_BAD], 1);
+}
+
+static void a_dead_generation_is_applied_but_not_answered(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+    atomic_store(&f->rig.board->seat[0].generation, 2);
+    rig_run(f->writer);
+    struct rig_reply r;
+    assert_false(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(f->writer->meta.last_seq, 1);
+}
+
+static void an_ephemeral_is_fed_and_commits_nothing(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_run(f->writer);
+    uint64_t batch = f->writer->meta.batch;
+    uint64_t id = rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON | MESSAGE_EPHEMERAL);
+    rig_run(f->writer);
+    struct rig_reply r;
+    assert_true(rig_reply(&f->rig, 0, &r));
+    r = expect_reply(f, 0, id);
+    assert_int_equal(r.item, CODE_OK);
+    assert_int_equal(r.seq, 0);
+    assert_int_equal(f->writer->meta.batch, batch);
+    assert_int_equal(f->writer->meta.last_seq, 0);
+    assert_int_equal(f->writer->metrics->v[METRIC_EPHEMERAL], 1);
+    struct buf body;
+    buf_init(&body, 65536);
+    struct feed_record rec;
+    bool fed = false;
+    while (feed_next(&f->rig.feed, &f->rig.reader, &rec, &body) == 1)
+        fed |= rec.type == FEED_MESSAGE;
+    assert_true(fed);
+    buf_free(&body);
+}
+
+/* A message over a quarter of the feed: readers are sent to the store. */
+static void what_does_not_fit_travels_as_a_lap(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    char *big = calloc(1, 20001);
+    memset(big, '7', 20000);
+    uint64_t id = rig_append(&f->rig, 0, alice, NULL, big, MESSAGE_JSON);
+    free(big);
+    rig_run(f->writer);
+    struct rig_reply r;
+    assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(expect_reply(f, 0, id).seq, 1);
+    struct buf body;
+    buf_init(&body, 65536);
+    struct feed_record rec;
+    bool lap = false;
+    while (feed_next(&f->rig.feed, &f->rig.reader, &rec, &body) == 1) {
+        assert_int_not_equal(rec.type, FEED_MESSAGE);
+        lap |= rec.type == FEED_LAP;
+    }
+    assert_true(lap);
+    assert_int_equal(f->rig.reader.seq, 1);
+    buf_free(&body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(append_is_stored_answered_and_fed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(same_key_is_the_same_message_also_after_a_restart, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_full_mailbox_refuses_and_a_failure_is_not_remembered,
+                                        set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_session_and_an_ack_ahead_are_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(garbage_condemns_its_worker_and_nobody_else, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_dead_generation_is_applied_but_not_answered, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_ephemeral_is_fed_and_commits_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_travels_as_a_lap, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,209 @@
+/* rig - see rig.h. Included by the tests, so that each is one program. */
+#include "rig.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void rig_memory(struct rig *r)
+{
+    int fd = board_create(2, &r->board);
+    must(fd >= 0);
+    close(fd);
+    fd = rings_create(2, r->conf->shm_inbox, r->conf->shm_reply);
+    must(fd >= 0);
+    must(rings_map(fd, 2, r->conf->shm_inbox, r->conf->shm_reply, &r->rings) == 0);
+    close(fd);
+    fd = feed_create(r->conf->shm_feed);
+    must(fd >= 0);
+    must(feed_map(fd, r->conf->shm_feed, true, &r->feed) == 0);
+    close(fd);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&r->board->seat[i].generation, 1);
+        r->inbox_head[i] = 0;
+        r->reply_pos[i] = 0;
+    }
+}
+
+void rig_open(struct rig *r, const char *extra)
+{
+    memset(r, 0, sizeof(*r));
+    log_init(LOG_ERROR + 1, STDERR_FILENO, "writer", -1); /* refusals here are meant */
+    snprintf(r->dir, sizeof(r->dir), "/tmp/restante-rig-XXXXXX");
+    must(mkdtemp(r->dir));
+    struct buf text, report;
+    buf_init(&text, 65536);
+    buf_init(&report, 65536);
+    buf_printf(&text,
+               "listen \"127.0.0.1:0\" { }\nstate_dir = \"%s\"\nworkers = 1\n"
+               "store { map_size = \"64M\" }\n"
+               "shm { inbox = \"256K\"  reply = \"64K\"  feed = \"64K\" }\n"
+               "limits { request = \"64K\"  message = \"32K\" }\n%s\n",
+               r->dir, extra);
+    int err = conf_load(buf_str(&text), "/tmp/rig.conf", &r->conf, &report);
+    if (err)
+        fprintf(stderr, "%.*s", (int)report.len, report.data);
+    must(err == 0);
+    buf_free(&text);
+    buf_free(&report);
+    rig_memory(r);
+}
+
+void rig_restart(struct rig *r)
+{
+    rings_unmap(&r->rings);
+    feed_unmap(&r->feed);
+    board_unmap(r->board);
+    rig_memory(r);
+}
+
+void rig_close(struct rig *r)
+{
+    rings_unmap(&r->rings);
+    feed_unmap(&r->feed);
+    board_unmap(r->board);
+    conf_free(r->conf);
+    char cmd[128];
+    snprintf(cmd, sizeof(cmd), "rm -rf %s", r->dir);
+    must(system(cmd) == 0);
+}
+
+struct writer *rig_writer(struct rig *r)
+{
+    struct writer *w = calloc(1, sizeof(*w));
+    must(w);
+    w->conf = r->conf;
+    w->heritage = &r->heritage;
+    w->board = r->board;
+    w->seat = &r->board->seat[BOARD_WRITER];
+    w->metrics = &w->seat->metrics;
+    w->rings = r->rings;
+    w->feed = r->feed;
+    w->bell = (struct bell){-1, &w->seat->asleep};
+    w->supervisor_bell = (struct bell){-1, &r->board->seat[BOARD_SUPERVISOR].asleep};
+    for (int i = 0; i < 2; i++)
+        w->worker_bell[i] = (struct bell){-1, &r->board->seat[i].asleep};
+    buf_init(&w->scratch, w->rings.inbox[0].size);
+    buf_init(&w->completion, w->rings.reply[0].size / 2);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/store", r->dir);
+    struct store_options o = {.path = path,
+                              .map_size = r->conf->store_map_size,
+                              .mode = STORE_WRITER,
+                              .max_readers = 16,
+                              .seat = w->seat};
+    must(store_open(&o, &w->store) == 0);
+    must(writer_recover(w) == 0);
+    return w;
+}
+
+void rig_run(struct writer *w)
+{
+    for (;;) {
+        storetime_turn(w);
+        int took = batch_run(w);
+        must(took >= 0);
+        if (took == 0)
+            return;
+    }
+}
+
+static struct pack begin(struct rig *r, uint32_t s, enum command_type type, size_t size)
+{
+    struct command_header h = {
+        .type = type, .generation = atomic_load(&r->board->seat[s].generation), .id = ++r->last_id};
+    void *at;
+    must(ring_prepare(&r->rings.inbox[s], &r->inbox_head[s], sizeof(h) + size, &at) == 0);
+    memcpy(at, &h, sizeof(h));
+    return pack_into((char *)at + sizeof(h), size);
+}
+
+static uint64_t end(struct rig *r, uint32_t s, const struct pack *p)
+{
+    must(!p->bad && p->p == p->end);
+    ring_publish(&r->rings.inbox[s], r->inbox_head[s]);
+    return r->last_id;
+}
+
+uint64_t rig_open_session(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                          const char *subject)
+{
+    struct command_open c = {.subject = str_of(subject)};
+    memcpy(c.session, id, SESSION_ID_SIZE);
+    unsigned char room[1024];
+    struct pack p = pack_into(room, sizeof(room));
+    command_open_encode(&p, &c);
+    struct pack q = begin(r, s, COMMAND_OPEN, pack_len(&p));
+    pack_bytes(&q, room, pack_len(&p));
+    return end(r, s, &q);
+}
+
+uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *key,
+                    const char *text, uint16_t flags)
+{
+    struct command_append_item item = {
+        .target = APPEND_SESSION,
+        .keyed = key != NULL,
+        .flags = flags,
+        .id = str_of(key),
+        .payload = str_of(text),
+    };
+    memcpy(item.session, id, SESSION_ID_SIZE);
+    if (key)
+        memcpy(item.key_hash, key, strlen(key) < 16 ? strlen(key) : 16);
+    memcpy(item.content_hash, text, strlen(text) < 16 ? strlen(text) : 16);
+    size_t max = 4 + command_append_item_size(&item);
+    unsigned char *room = malloc(max);
+    must(room);
+    struct pack p = pack_into(room, max);
+    pack_u32(&p, 1);
+    command_append_item_encode(&p, &item);
+    struct pack q = begin(r, s, COMMAND_APPEND, pack_len(&p));
+    pack_bytes(&q, room, pack_len(&p));
+    free(room);
+    return end(r, s, &q);
+}
+
+uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq)
+{
+    struct command_ack c = {.seq = seq};
+    memcpy(c.session, id, SESSION_ID_SIZE);
+    struct pack p = begin(r, s, COMMAND_ACK, COMMAND_ACK_SIZE);
+    command_ack_encode(&p, &c);
+    return end(r, s, &p);
+}
+
+void rig_garbage(struct rig *r, uint32_t s)
+{
+    struct pack p = begin(r, s, COMMAND_APPEND, 64);
+    for (int i = 0; i < 64; i++)
+        pack_u8(&p, 0xee);
+    end(r, s, &p);
+}
+
+bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret)
+{
+    const void *record;
+    size_t len;
+    int got = ring_next(&r->rings.reply[s], &r->reply_pos[s], &record, &len);
+    must(got >= 0);
+    if (got == 0)
+        return false;
+    struct completion_header h;
+    must(len >= sizeof(h));
+    memcpy(&h, record, sizeof(h));
+    *ret = (struct rig_reply){.id = h.id, .code = (enum code)h.code};
+    struct unpack u = unpack_from((const char *)record + sizeof(h), len - sizeof(h));
+    if (len == sizeof(h) + 8 + APPEND_RESULT_SIZE) {
+        ret->item = (enum code)unpack_u32(&u);
+        must(unpack_u32(&u) == 1);
+        struct append_result one;
+        must(append_result_decode(&u, &one) == 0);
+        ret->seq = one.seq;
+        ret->duplicate = one.duplicate != 0;
+    }
+    ring_release(&r->rings.reply[s], r->reply_pos[s]);
+    return true;
+}

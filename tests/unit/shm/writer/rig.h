@@ -1,0 +1,50 @@
+/* rig - a writer without a supervisor: shared memory, a store in a temporary directory, and the
+ * other end of the rings in the test's hands. The writer runs in forked children only, so that the
+ * test process never has the store open across a fork, and a child may die where it likes. */
+#ifndef TESTS_RIG_H
+#define TESTS_RIG_H
+
+#include "shm/writer/writer_priv.h"
+
+struct rig {
+    char dir[64];
+    struct conf *conf;
+    struct board *board;
+    struct rings rings;
+    struct feed feed;
+    struct heritage heritage;
+    uint64_t inbox_head[2], reply_pos[2];
+    uint64_t last_id;
+    struct feed_reader reader;
+};
+
+/* extra: configuration lines added to the least one. */
+void rig_open(struct rig *r, const char *extra);
+void rig_close(struct rig *r);
+/* New rings, board and feed over the same store: what a server restart is. */
+void rig_restart(struct rig *r);
+
+/* In a child: opens the store, recovers. Aborts the child on an error. */
+struct writer *rig_writer(struct rig *r);
+/* Runs batches until nothing waits. */
+void rig_run(struct writer *w);
+
+/* Commands of slot s; the id given to it. */
+uint64_t rig_open_session(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                          const char *subject);
+uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *key,
+                    const char *text, uint16_t flags);
+uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq);
+void rig_garbage(struct rig *r, uint32_t s);
+
+struct rig_reply {
+    uint64_t id;
+    enum code code;
+    enum code item; /* APPEND: of its only item */
+    uint64_t seq;
+    bool duplicate;
+};
+/* The next completion of slot s; false when there is none. */
+bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret);
+
+#endif
