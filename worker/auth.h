@@ -19,8 +19,9 @@ struct principal {
 };
 
 /* header: the Authorization value, or empty; query: access_token, or empty (the header wins).
- * CODE_OK with NONE when both are empty; TOKEN_MALFORMED for a scheme other than Bearer; else the
- * verifier's code. */
+ * CODE_OK with NONE when both are empty; TOKEN_MALFORMED for a scheme other than Bearer, for no
+ * credential after it, for more than TOKEN_MAX; else the verifier's code. An API key of the
+ * configuration is one whatever it looks like. ret is untouched on failure. */
 enum code principal_of(const struct conf *conf, const struct session_keys *keys, struct str header,
                        struct str query, uint64_t wall_ms, struct principal *ret);
 void principal_free(struct principal *p);

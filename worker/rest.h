@@ -14,21 +14,25 @@
 #define REST_PARAMS 3
 
 enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_NEEDS_BODY };
+enum rest_produces { REST_JSON, REST_TEXT };
 
 /* One row of the route table. */
 struct rest_route {
     enum method method;
     const char *pattern; /* "/v1/sessions/{}/messages": {} is one segment, a parameter */
     enum rest_body body;
-    /* Credential, media type, limits, before any body is read; NULL: nothing to judge. May answer;
-     * may lower ex->body_limit. */
+    /* What the credential may do, media type, limits, before any body is read; NULL: nothing to
+     * judge. May answer; may lower ex->body_limit. */
     void (*on_head)(struct exchange *ex);
     /* The whole body is in ex->body (empty without one). Answers now or later. */
     void (*on_body)(struct exchange *ex);
+    enum rest_produces produces; /* what Accept must allow */
+    bool open;                   /* for everyone: no credential is looked at */
 };
 
 /* CODE_OK with the route and its parameters (views into path, still percent-encoded); NOT_FOUND; or
- * METHOD_NOT_ALLOWED with the path's methods in ret_allow ("GET, HEAD, OPTIONS"). */
+ * METHOD_NOT_ALLOWED with the path's methods in ret_allow ("GET, HEAD, OPTIONS"), for OPTIONS too.
+ */
 enum code rest_find(enum method method, struct str path, const struct rest_route **ret_route,
                     struct str ret_param[REST_PARAMS], size_t *ret_nparams, struct buf *ret_allow);
 

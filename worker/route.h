@@ -111,6 +111,8 @@ int route_read(struct route *r, int (*fn)(void *arg, struct txn *t), void *arg);
 const struct route_store_ops *route_ops(const struct route *r);
 /* Slides the ttl: at most every ttl/8 a session, coalesced. delivered: 0 or a seq (rule 8). */
 void route_touch(struct route *r, const struct session *s, uint64_t delivered);
+/* The session's delivered seq: its row's, or what this worker has told since, or is about to. */
+uint64_t route_delivered(const struct route *r, const struct session *s);
 
 /* --- pick-ups: a cursor that reads on from the store, then lives on the feed --- */
 

@@ -222,13 +222,18 @@ void touches_close(struct route *r)
     *all = (struct touches){0};
 }
 
+uint64_t route_delivered(const struct route *r, const struct session *s)
+{
+    const struct touch *t = find(&r->touches, s->id);
+    return t ? later(s->delivered, later(t->reported, t->pending)) : s->delivered;
+}
+
 void route_touch(struct route *r, const struct session *s, uint64_t delivered)
 {
     uint64_t now = route_boot_ms(r), slid = slid_ms(r, s, now);
     struct touch *t = find(&r->touches, s->id);
-    uint64_t known = s->delivered;
+    uint64_t known = route_delivered(r, s);
     if (t) {
-        known = later(known, later(t->reported, t->pending));
         t->touched_ms = later(t->touched_ms, slid);
         t->ttl_ms = s->ttl_ms;
     }

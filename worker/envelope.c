@@ -1,0 +1,272 @@
+/* envelope - decoding what a publisher wrote.
+ *
+ * One walk over the object, then each member by its own rule. A member that is null counts as
+ * absent, as serializers write it, except `data`: null is a payload. JSON payloads stay the bytes
+ * that were published; only white space outside strings goes, and where there is none nothing is
+ * even copied.
+ */
+#include "worker/envelope.h"
+
+#include "common/units.h"
+#include "common/utf8.h"
+#include "shm/message.h"
+
+#include <errno.h>
+#include <strings.h>
+
+enum member {
+    M_DATA,
+    M_DATA_B64,
+    M_EVENT,
+    M_CONTENT_TYPE,
+    M_TTL,
+    M_COLLAPSE,
+    M_EPHEMERAL,
+    M_SINGLE, /* a single publish knows the members above */
+    M_SESSION = M_SINGLE,
+    M_KEY,
+    M_SUBJECT,
+    M_TOPIC,
+    M_COUNT
+};
+
+static const char *const names[M_COUNT] = {
+    [M_DATA] = "data",
+    [M_DATA_B64] = "data_b64",
+    [M_EVENT] = "event",
+    [M_CONTENT_TYPE] = "content_type",
+    [M_TTL] = "ttl",
+    [M_COLLAPSE] = "collapse",
+    [M_EPHEMERAL] = "ephemeral",
+    [M_SESSION] = "session",
+    [M_KEY] = "key",
+    [M_SUBJECT] = "subject",
+    [M_TOPIC] = "topic",
+};
+
+static bool refuse(struct envelope_error *e, enum code code, const char *why)
+{
+    *e = (struct envelope_error){.code = code, .why = why};
+    return false;
+}
+
+static bool absent(const struct json_value *v)
+{
+    return !v->raw.p || v->type == JSON_NULL;
+}
+
+/* The decoded string; without escapes it is a view. */
+static bool text_of(const struct json_value *v, struct buf *scratch, struct str *ret)
+{
+    if (v->type != JSON_STRING)
+        return false;
+    if (!memchr(v->raw.p, '\\', v->raw.n)) {
+        *ret = str_make(v->raw.p + 1, v->raw.n - 2);
+        return true;
+    }
+    size_t from = scratch->len;
+    if (json_string(*v, scratch) != 0)
+        return false;
+    *ret = str_make(scratch->data + from, scratch->len - from);
+    return true;
+}
+
+static bool name_member(const struct json_value *v, struct buf *scratch, struct str *ret)
+{
+    return absent(v) || (text_of(v, scratch, ret) && envelope_name_valid(*ret));
+}
+
+static bool ttl_valid(uint64_t ms)
+{
+    return ms > 0 && ms <= ENVELOPE_TTL_MAX;
+}
+
+static bool has_space(struct str s)
+{
+    return memchr(s.p, ' ', s.n) || memchr(s.p, '\n', s.n) || memchr(s.p, '\t', s.n) ||
+           memchr(s.p, '\r', s.n);
+}
+
+static bool is_text_type(struct str content_type)
+{
+    return content_type.n >= 5 && strncasecmp(content_type.p, "text/", 5) == 0;
+}
+
+static bool json_payload(const struct json_value *v, struct buf *scratch, struct envelope *e)
+{
+    if (v->type == JSON_STRING && is_text_type(e->content_type)) {
+        e->flags |= MESSAGE_TEXT;
+        return text_of(v, scratch, &e->payload);
+    }
+    e->flags |= MESSAGE_JSON;
+    if ((v->type != JSON_OBJECT && v->type != JSON_ARRAY) || !has_space(v->raw)) {
+        e->payload = v->raw;
+        return true;
+    }
+    size_t from = scratch->len;
+    if (json_compact(*v, scratch) != 0)
+        return false;
+    e->payload = str_make(scratch->data + from, scratch->len - from);
+    return true;
+}
+
+static bool bytes_payload(const struct json_value *v, struct buf *scratch, struct envelope *e)
+{
+    struct str text;
+    if (!text_of(v, scratch, &text))
+        return false;
+    size_t max = text.n / 4 * 3;
+    if (buf_reserve(scratch, max) != 0)
+        return false;
+    int n = b64_decode(text, scratch->data + scratch->len, max);
+    if (n < 0)
+        return false;
+    e->payload = str_make(scratch->data + scratch->len, (size_t)n);
+    scratch->len += (size_t)n;
+    return true;
+}
+
+static bool options(const struct json_value *v, struct buf *scratch, struct envelope *e,
+                    struct envelope_error *error)
+{
+    if (!name_member(&v[M_EVENT], scratch, &e->event))
+        return refuse(error, CODE_BAD_REQUEST, "event: 1 to 255 bytes without control characters");
+    if (!name_member(&v[M_CONTENT_TYPE], scratch, &e->content_type))
+        return refuse(error, CODE_BAD_REQUEST, "content_type: a media type of at most 255 bytes");
+    if (!name_member(&v[M_COLLAPSE], scratch, &e->collapse))
+        return refuse(error, CODE_BAD_REQUEST,
+                      "collapse: 1 to 255 bytes without control characters");
+    if (!absent(&v[M_TTL]) && (json_duration(v[M_TTL], &e->ttl_ms) != 0 || !ttl_valid(e->ttl_ms)))
+        return refuse(error, CODE_BAD_REQUEST,
+                      "ttl: whole seconds, or a duration such as \"90s\", above zero");
+    if (absent(&v[M_EPHEMERAL]) || v[M_EPHEMERAL].type == JSON_FALSE)
+        return true;
+    if (v[M_EPHEMERAL].type != JSON_TRUE)
+        return refuse(error, CODE_BAD_REQUEST, "ephemeral: true or false");
+    e->flags |= MESSAGE_EPHEMERAL;
+    return true;
+}
+
+static bool address(const struct json_value *v, struct buf *scratch, struct envelope *e,
+                    struct envelope_error *error)
+{
+    static const struct {
+        enum member member;
+        enum append_target target;
+    } targets[] = {
+        {M_SESSION, APPEND_SESSION}, {M_SUBJECT, APPEND_SUBJECT}, {M_TOPIC, APPEND_TOPIC}};
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        const struct json_value *to = &v[targets[i].member];
+        if (absent(to))
+            continue;
+        if (e->target || !text_of(to, scratch, &e->name) || !envelope_name_valid(e->name))
+            return refuse(error, CODE_BAD_REQUEST,
+                          "one of session, subject and topic, 1 to 255 bytes");
+        e->target = (uint8_t)targets[i].target;
+    }
+    if (!e->target)
+        return refuse(error, CODE_BAD_REQUEST, "one of session, subject and topic is needed");
+    if (!name_member(&v[M_KEY], scratch, &e->key))
+        return refuse(error, CODE_BAD_REQUEST, "key: 1 to 255 bytes without control characters");
+    return true;
+}
+
+bool envelope_name_valid(struct str s)
+{
+    if (s.n == 0 || s.n > ENVELOPE_NAME_MAX)
+        return false;
+    bool ascii = true;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || c == 0x7f)
+            return false;
+        ascii = ascii && c < 0x80;
+    }
+    return ascii || utf8_valid(s);
+}
+
+bool envelope_decode(struct json_value object, bool batch, uint64_t limit, struct buf *scratch,
+                     struct envelope *ret, struct envelope_error *ret_error)
+{
+    struct json_value v[M_COUNT];
+    struct envelope e = {.ttl_ms = 0};
+    int err = json_pick(object, names, batch ? M_COUNT : M_SINGLE, v);
+    if (err)
+        return refuse(ret_error, CODE_BAD_REQUEST,
+                      err == -EEXIST ? "a member stands twice" : "a JSON object is needed");
+    /* Nothing decoded is longer than its text, twice in base64 with escapes; reserved at once, so
+     * that views into the scratch stay valid. */
+    buf_reset(scratch);
+    if (buf_reserve(scratch, 2 * object.raw.n) != 0)
+        return refuse(ret_error, CODE_UNAVAILABLE, "no memory");
+
+    if (batch && !address(v, scratch, &e, ret_error))
+        return false;
+    if (!options(v, scratch, &e, ret_error))
+        return false;
+    bool json = v[M_DATA].raw.p != NULL, bytes = !absent(&v[M_DATA_B64]);
+    if (json == bytes)
+        return refuse(ret_error, CODE_BAD_REQUEST, "one of data and data_b64 is needed");
+    if (json && !json_payload(&v[M_DATA], scratch, &e))
+        return refuse(ret_error, CODE_BAD_REQUEST, "data cannot be decoded");
+    if (bytes && !bytes_payload(&v[M_DATA_B64], scratch, &e))
+        return refuse(ret_error, CODE_BAD_REQUEST, "data_b64: base64 with padding");
+    if (e.payload.n > limit)
+        return refuse(ret_error, CODE_TOO_LARGE, "the payload is over limits.message");
+    *ret = e;
+    return true;
+}
+
+bool envelope_of_payload(const struct envelope_headers *h, struct str payload, uint64_t limit,
+                         struct envelope *ret, struct envelope_error *ret_error)
+{
+    struct envelope e = {
+        .event = h->event,
+        .content_type = h->content_type,
+        .collapse = h->collapse,
+        .payload = payload,
+    };
+    if (h->event.p && !envelope_name_valid(h->event))
+        return refuse(ret_error, CODE_BAD_REQUEST,
+                      "Restante-Event: 1 to 255 bytes without control characters");
+    if (h->collapse.p && !envelope_name_valid(h->collapse))
+        return refuse(ret_error, CODE_BAD_REQUEST,
+                      "Restante-Collapse: 1 to 255 bytes without control characters");
+    if (h->content_type.n && !envelope_name_valid(h->content_type))
+        return refuse(ret_error, CODE_BAD_REQUEST, "Content-Type: at most 255 bytes");
+    if (h->ttl.p && (duration_parse(h->ttl, &e.ttl_ms) != 0 || !ttl_valid(e.ttl_ms)))
+        return refuse(ret_error, CODE_BAD_REQUEST,
+                      "Restante-TTL: whole seconds, or a duration such as 90s, above zero");
+    if (payload.n > limit)
+        return refuse(ret_error, CODE_TOO_LARGE, "the payload is over limits.message");
+    if (is_text_type(h->content_type) && utf8_valid(payload))
+        e.flags = MESSAGE_TEXT;
+    *ret = e;
+    return true;
+}
+
+void envelope_key_hash(struct digest *d, struct str kind, struct str publisher, struct str key,
+                       uint8_t ret[16])
+{
+    uint8_t full[DIGEST_SIZE];
+    digest_begin(d);
+    digest_add_str(d, kind);
+    digest_add_str(d, publisher);
+    digest_add_str(d, key);
+    digest_end(d, full);
+    memcpy(ret, full, 16);
+}
+
+void envelope_content_hash(struct digest *d, const struct envelope *e, uint8_t ret[16])
+{
+    uint8_t full[DIGEST_SIZE];
+    digest_begin(d);
+    digest_add_str(d, e->event);
+    digest_add_str(d, e->content_type);
+    digest_add_str(d, e->payload);
+    digest_add(d, &e->ttl_ms, sizeof(e->ttl_ms));
+    digest_add_str(d, e->collapse);
+    digest_add(d, &e->flags, sizeof(e->flags));
+    digest_end(d, full);
+    memcpy(ret, full, 16);
+}

@@ -1,0 +1,58 @@
+/* envelope - a publish, from JSON or from headers, to what is stored.
+ *
+ * Pure: no exchange, no store. Views point into the request or into the scratch buffer and live
+ * until either changes; whatever needs no decoding is not copied. Worker.
+ */
+#ifndef WORKER_ENVELOPE_H
+#define WORKER_ENVELOPE_H
+
+#include "common/code.h"
+#include "common/digest.h"
+#include "common/json.h"
+#include "shm/command.h"
+
+#define ENVELOPE_NAME_MAX 255 /* bytes of an event, a key, a collapse key, a content type, a name  \
+                               */
+#define ENVELOPE_TTL_MAX (UINT64_C(100) * 366 * 86400 * 1000) /* ms: a sum with the time fits */
+
+struct envelope {
+    uint16_t flags;                           /* MESSAGE_JSON | MESSAGE_TEXT | MESSAGE_EPHEMERAL */
+    uint64_t ttl_ms;                          /* 0: none */
+    struct str event, content_type, collapse; /* empty: none was named */
+    struct str key;                           /* batch items: the idempotency key */
+    struct str payload;
+
+    /* Batch items: where it goes. target 0: the item names nothing. */
+    uint8_t target;  /* enum append_target */
+    struct str name; /* as it was named: session id text, subject or topic */
+};
+
+struct envelope_error {
+    enum code code;
+    const char *why; /* static */
+};
+
+/* The envelope of a single publish, or (batch) an item of /v1/publish with its target and key.
+ * object is a value of a document that json_check accepted. scratch is reset; its ceiling is what
+ * bounds memory. limit: payload bytes. True; or false with *ret_error: BAD_REQUEST, TOO_LARGE or
+ * UNAVAILABLE (no memory). */
+bool envelope_decode(struct json_value object, bool batch, uint64_t limit, struct buf *scratch,
+                     struct envelope *ret, struct envelope_error *ret_error);
+
+/* A publish whose body is the payload itself. Headers that are absent have a NULL pointer.
+ * content_type absent: application/octet-stream. */
+struct envelope_headers {
+    struct str content_type, event, ttl, collapse;
+};
+bool envelope_of_payload(const struct envelope_headers *h, struct str payload, uint64_t limit,
+                         struct envelope *ret, struct envelope_error *ret_error);
+
+/* An idempotency key, an event, a collapse key: UTF-8, 1..255 bytes, no control characters. */
+bool envelope_name_valid(struct str s);
+
+/* The hashes of rule 16. kind and publisher name whose key it is: ("key", name of the API key). */
+void envelope_key_hash(struct digest *d, struct str kind, struct str publisher, struct str key,
+                       uint8_t ret[16]);
+void envelope_content_hash(struct digest *d, const struct envelope *e, uint8_t ret[16]);
+
+#endif

@@ -1,0 +1,252 @@
+/* rest - the route table, and what every request is judged by before its handler sees it.
+ *
+ * The order is what callers notice: path, method, parameters, credential, Accept; then the handler.
+ * A path is split before it is decoded and decoded once, so an encoded slash never makes a segment.
+ */
+#include "worker/rest_priv.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <strings.h>
+
+static const struct rest_route routes[] = {
+    {METHOD_POST, "/v1/sessions", REST_MAY_BODY, session_open_head, session_open_body, REST_JSON,
+     false},
+    {METHOD_GET, "/v1/sessions", REST_NO_BODY, session_list_head, session_list_body, REST_JSON,
+     false},
+    {METHOD_GET, "/v1/sessions/{}", REST_NO_BODY, rest_session_head, session_get_body, REST_JSON,
+     false},
+    {METHOD_PATCH, "/v1/sessions/{}", REST_NEEDS_BODY, session_patch_head, session_patch_body,
+     REST_JSON, false},
+    {METHOD_DELETE, "/v1/sessions/{}", REST_NO_BODY, rest_session_head, session_delete_body,
+     REST_JSON, false},
+    {METHOD_POST, "/v1/sessions/{}/token", REST_NO_BODY, rest_session_head, session_token_body,
+     REST_JSON, false},
+    {METHOD_GET, "/v1/sessions/{}/messages", REST_NO_BODY, rest_session_head, pickup_body,
+     REST_JSON, false},
+    {METHOD_POST, "/v1/sessions/{}/messages", REST_MAY_BODY, publish_head, publish_session_body,
+     REST_JSON, false},
+    {METHOD_GET, "/v1/sessions/{}/messages/{}", REST_NO_BODY, receipt_head, receipt_body, REST_JSON,
+     false},
+    {METHOD_POST, "/v1/sessions/{}/ack", REST_NEEDS_BODY, ack_head, ack_body, REST_JSON, false},
+    {METHOD_POST, "/v1/subjects/{}/messages", REST_MAY_BODY, publish_head, publish_subject_body,
+     REST_JSON, false},
+    {METHOD_POST, "/v1/publish", REST_NEEDS_BODY, batch_head, batch_body, REST_JSON, false},
+    {METHOD_GET, "/v1/status", REST_NO_BODY, admin_head, status_body, REST_JSON, false},
+    {METHOD_POST, "/v1/rotate", REST_NO_BODY, admin_head, rotate_body, REST_JSON, false},
+    {METHOD_GET, "/healthz", REST_NO_BODY, NULL, health_body, REST_JSON, true},
+    {METHOD_GET, "/readyz", REST_NO_BODY, NULL, ready_body, REST_JSON, true},
+    {METHOD_GET, "/metrics", REST_NO_BODY, NULL, metrics_body, REST_TEXT, true},
+};
+#define NROUTES (sizeof(routes) / sizeof(routes[0]))
+
+static const char *const method_names[] = {
+    [METHOD_GET] = "GET, HEAD", [METHOD_POST] = "POST",     [METHOD_PUT] = "PUT",
+    [METHOD_PATCH] = "PATCH",   [METHOD_DELETE] = "DELETE",
+};
+
+/* Segment by segment; {} takes one that is not empty. */
+static bool path_matches(const char *pattern, struct str path, struct str *ret, size_t *ret_n)
+{
+    const char *p = path.p, *end = path.p + path.n;
+    *ret_n = 0;
+    while (*pattern && p < end) {
+        if (pattern[0] == '{') {
+            const char *slash = memchr(p, '/', (size_t)(end - p));
+            const char *stop = slash ? slash : end;
+            if (stop == p)
+                return false;
+            ret[(*ret_n)++] = str_make(p, (size_t)(stop - p));
+            p = stop;
+            pattern += 2;
+        } else if (*pattern++ != *p++) {
+            return false;
+        }
+    }
+    return !*pattern && p == end;
+}
+
+enum code rest_find(enum method method, struct str path, const struct rest_route **ret_route,
+                    struct str ret_param[REST_PARAMS], size_t *ret_nparams, struct buf *ret_allow)
+{
+    if (method == METHOD_HEAD)
+        method = METHOD_GET;
+    const struct rest_route *found = NULL;
+    bool known = false;
+    for (size_t i = 0; i < NROUTES && !found; i++) {
+        struct str param[REST_PARAMS];
+        size_t n;
+        if (!path_matches(routes[i].pattern, path, param, &n))
+            continue;
+        if (routes[i].method == method) {
+            found = &routes[i];
+            memcpy(ret_param, param, n * sizeof(param[0]));
+            *ret_nparams = n;
+        } else {
+            buf_append_z(ret_allow, method_names[routes[i].method]);
+            buf_append_z(ret_allow, ", ");
+            known = true;
+        }
+    }
+    if (found) {
+        *ret_route = found;
+        return CODE_OK;
+    }
+    if (!known)
+        return CODE_NOT_FOUND;
+    buf_append_z(ret_allow, "OPTIONS");
+    return CODE_METHOD_NOT_ALLOWED;
+}
+
+/* A quality of zero: q=0, q=0., q=0.000 (RFC 9110 section 12.4.2). */
+static bool refused_by_quality(const char *p, const char *end)
+{
+    while (p < end && *p == ';') {
+        p++;
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
+        const char *stop = p;
+        while (stop < end && *stop != ';')
+            stop++;
+        if (stop - p >= 3 && (*p == 'q' || *p == 'Q') && p[1] == '=') {
+            for (p += 2; p < stop; p++)
+                if (*p != '0' && *p != '.' && *p != ' ' && *p != '\t')
+                    return false;
+            return true;
+        }
+        p = stop;
+    }
+    return false;
+}
+
+static bool range_is(struct str range, const char *type)
+{
+    return range.n == strlen(type) && strncasecmp(range.p, type, range.n) == 0;
+}
+
+/* Whether Accept (RFC 9110 section 12.5.1) allows what we make. */
+static bool acceptable(struct str accept, enum rest_produces produces)
+{
+    static const char *const json[] = {"*/*", "application/*", "application/json",
+                                       "application/problem+json"};
+    static const char *const text[] = {"*/*", "text/*", "text/plain", "application/problem+json"};
+    const char *const *types = produces == REST_JSON ? json : text;
+    if (!accept.n)
+        return true;
+    const char *p = accept.p, *end = accept.p + accept.n;
+    while (p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+        const char *stop = comma ? comma : end;
+        while (p < stop && (*p == ' ' || *p == '\t'))
+            p++;
+        const char *type_end = p;
+        while (type_end < stop && *type_end != ';' && *type_end != ' ' && *type_end != '\t')
+            type_end++;
+        const char *rest = type_end;
+        while (rest < stop && (*rest == ' ' || *rest == '\t'))
+            rest++;
+        for (size_t i = 0; i < sizeof(json) / sizeof(json[0]); i++)
+            if (range_is(str_make(p, (size_t)(type_end - p)), types[i]) &&
+                !refused_by_quality(rest, stop))
+                return true;
+        p = comma ? comma + 1 : end;
+    }
+    return false;
+}
+
+static bool decode_params(struct exchange *ex, const struct str *param, size_t n)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += param[i].n;
+    /* At once, so that the views below stay valid. */
+    if (n && buf_reserve(&ex->param_text, total) != 0) {
+        rest_no_memory(ex);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t from = ex->param_text.len;
+        if (percent_decode(param[i], false, &ex->param_text) != 0) {
+            exchange_problem(ex, CODE_BAD_REQUEST, 0, "bad percent-encoding in the path");
+            return false;
+        }
+        ex->param[i] = str_make(ex->param_text.data + from, ex->param_text.len - from);
+    }
+    ex->nparams = n;
+    return true;
+}
+
+static bool identify_caller(struct exchange *ex)
+{
+    struct str header = exchange_header(ex, "authorization");
+    struct buf query;
+    buf_init(&query, ex->query.n + 1);
+    int found = header.n ? 0 : exchange_query(ex, "access_token", &query);
+    enum code code = CODE_TOKEN_MALFORMED;
+    if (found == 0 || (found == 1 && query.len)) {
+        struct session_keys keys;
+        board_keys_get(ex->worker->board, &keys);
+        code = principal_of(ex->worker->conf, &keys, header, buf_str(&query), clock_wall_ms(),
+                            &ex->principal);
+    }
+    buf_free(&query);
+    if (code != CODE_OK)
+        exchange_problem(ex, code, 0, NULL);
+    return code == CODE_OK;
+}
+
+static void answer_options(struct exchange *ex, struct str allow)
+{
+    exchange_add_header(ex, "Allow", allow);
+    exchange_answer(ex, 204, NULL);
+}
+
+static void refuse_path(struct exchange *ex, enum code code, struct str allow)
+{
+    if (code == CODE_METHOD_NOT_ALLOWED && ex->method == METHOD_OPTIONS) {
+        answer_options(ex, allow);
+        return;
+    }
+    if (code == CODE_METHOD_NOT_ALLOWED)
+        exchange_add_header(ex, "Allow", allow);
+    exchange_problem(ex, code, 0, NULL);
+}
+
+void rest_on_head(struct exchange *ex)
+{
+    if (ex->method == METHOD_OPTIONS && str_is(ex->path, "*")) {
+        answer_options(ex, STR("GET, HEAD, POST, PATCH, DELETE, OPTIONS"));
+        return;
+    }
+    char memory[128];
+    struct buf allow;
+    buf_fixed(&allow, memory, sizeof(memory));
+    struct str param[REST_PARAMS];
+    size_t n;
+    enum code code = rest_find(ex->method, ex->path, &ex->route, param, &n, &allow);
+    if (code != CODE_OK) {
+        refuse_path(ex, code, buf_str(&allow));
+        return;
+    }
+    if (!decode_params(ex, param, n))
+        return;
+    if (!ex->route->open && !identify_caller(ex))
+        return;
+    if (!acceptable(exchange_header(ex, "accept"), ex->route->produces)) {
+        exchange_problem(ex, CODE_NOT_ACCEPTABLE, 0, "this is answered in %s",
+                         ex->route->produces == REST_JSON ? JSON_TYPE : "text/plain");
+        return;
+    }
+    if (ex->route->body == REST_NEEDS_BODY && !ex->has_body) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "a body is needed");
+        return;
+    }
+    if (ex->route->on_head)
+        ex->route->on_head(ex);
+}
+
+void rest_on_body(struct exchange *ex)
+{
+    ex->route->on_body(ex);
+}

@@ -1,0 +1,321 @@
+/* rest_common - what several handlers need: parameters, sessions, cursors, commands.
+ *
+ * A handler that waits for a completion keeps its state in ex->app. Whatever ends first, the
+ * completion, the time or the client, releases it exactly once.
+ */
+#include "worker/rest_priv.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* --- requests --- */
+
+bool rest_is_type(struct str content_type, const char *type)
+{
+    size_t n = strlen(type);
+    if (content_type.n < n || strncasecmp(content_type.p, type, n) != 0)
+        return false;
+    return content_type.n == n || strchr("; \t", content_type.p[n]) != NULL;
+}
+
+bool rest_json_head(struct exchange *ex)
+{
+    if (ex->body_limit > JSON_BODY_MAX)
+        ex->body_limit = JSON_BODY_MAX;
+    struct str type = exchange_header(ex, "content-type");
+    if (!ex->has_body || !type.n || rest_is_type(type, JSON_TYPE))
+        return true;
+    exchange_add_header(ex, "Accept", STR(JSON_TYPE));
+    exchange_problem(ex, CODE_UNSUPPORTED_MEDIA_TYPE, 0, "the body must be " JSON_TYPE);
+    return false;
+}
+
+bool rest_json_body(struct exchange *ex, const char *const *names, size_t n, struct json_value *ret)
+{
+    struct str text = buf_str(&ex->body);
+    if (!text.n && ex->route->body != REST_NEEDS_BODY)
+        text = STR("{}");
+    struct json_value body;
+    int err = json_check(text, &body);
+    if (!err)
+        err = json_pick(body, names, n, ret);
+    if (!err)
+        return true;
+    exchange_problem(ex, CODE_BAD_REQUEST, 0,
+                     err == -E2BIG    ? "the body is nested too deep"
+                     : err == -EEXIST ? "a member of the body stands twice"
+                                      : "the body must be a JSON object");
+    return false;
+}
+
+int rest_query(struct exchange *ex, const char *name, struct buf *b)
+{
+    buf_reset(b);
+    int found = exchange_query(ex, name, b);
+    if (found >= 0)
+        return found;
+    exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter %s: %s", name,
+                     found == -EMSGSIZE ? "too long" : "badly encoded, or given twice");
+    return -1;
+}
+
+bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_t max,
+                    uint64_t *ret)
+{
+    char memory[64];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    int found = rest_query(ex, name, &b);
+    if (found <= 0)
+        return found == 0;
+    uint64_t v;
+    if (u64_parse(buf_str(&b), &v) == 0 && v >= min && v <= max) {
+        *ret = v;
+        return true;
+    }
+    exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter %s: a whole number, %llu to %llu",
+                     name, (unsigned long long)min, (unsigned long long)max);
+    return false;
+}
+
+/* --- sessions --- */
+
+void rest_session_head(struct exchange *ex)
+{
+    enum code code = ex->principal.kind == PRINCIPAL_SESSION
+                         ? CODE_OK
+                         : principal_may(&ex->principal, "sessions", STR("*"));
+    if (code != CODE_OK)
+        exchange_problem(ex, code, 0, NULL);
+}
+
+/* A session's token on what is not its own: forbidden, or revoked if its session is gone. */
+static void refuse_foreign(struct exchange *ex)
+{
+    struct session_copy own;
+    int err = route_session(ex->worker->route, ex->principal.session, &own);
+    if (err == 0)
+        session_copy_free(&own);
+    if (err == 0)
+        exchange_problem(ex, CODE_FORBIDDEN, 0, "a session token serves its own session only");
+    else if (err == -ENOENT)
+        exchange_problem(ex, CODE_TOKEN_REVOKED, 0, "the token's session has ended");
+    else
+        rest_store_error(ex, err);
+}
+
+bool rest_is_key(struct exchange *ex, enum code code)
+{
+    if (code == CODE_FORBIDDEN && ex->principal.kind == PRINCIPAL_SESSION)
+        refuse_foreign(ex);
+    else if (code != CODE_OK)
+        exchange_problem(ex, code, 0, NULL);
+    return code == CODE_OK;
+}
+
+bool rest_session(struct exchange *ex, struct session_copy *ret)
+{
+    uint8_t id[SESSION_ID_SIZE];
+    bool parsed = session_id_parse(ex->param[0], id) == 0;
+    if (ex->principal.kind == PRINCIPAL_SESSION &&
+        (!parsed || principal_may_session(&ex->principal, id) != CODE_OK)) {
+        refuse_foreign(ex);
+        return false;
+    }
+    int err = parsed ? route_session(ex->worker->route, id, ret) : -ENOENT;
+    if (err == -ENOENT)
+        exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
+    else if (err)
+        rest_store_error(ex, err);
+    else
+        route_touch(ex->worker->route, &ret->s, 0);
+    return err == 0;
+}
+
+struct range {
+    struct route *route;
+    uint64_t stream;
+    uint64_t acked, last, floor;
+};
+
+static int read_range(void *arg, struct txn *t)
+{
+    struct range *r = arg;
+    struct stream_head head;
+    int err = route_ops(r->route)->last_seq(t, &r->last);
+    if (!err)
+        err = route_ops(r->route)->head(t, r->stream, &head);
+    if (!err)
+        r->floor = head.floor;
+    return err;
+}
+
+static void refuse_cursor(struct exchange *ex, const struct range *r, const char *reason)
+{
+    char memory[256];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    buf_append_z(&b, ",\"reason\":\"");
+    buf_append_z(&b, reason);
+    buf_append_z(&b, "\",");
+    rest_cursor_member(ex, &b, "oldest", r->acked > r->floor ? r->acked : r->floor);
+    buf_append_c(&b, ',');
+    rest_cursor_member(ex, &b, "newest", r->last);
+    exchange_problem_with(ex, CODE_CURSOR_RESET, 0, buf_str(&b), NULL);
+}
+
+bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq)
+{
+    struct route *route = ex->worker->route;
+    uint64_t epoch, seq;
+    if (cursor_parse(text, &epoch, &seq) != 0) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "not a cursor");
+        return false;
+    }
+    bool ours = epoch == route_epoch(route);
+    if (ours && seq <= route_last_seq(route)) {
+        *ret_seq = seq;
+        return true;
+    }
+    /* The board may lag behind a commit whose answer is out already: the store decides. */
+    struct range r = {.route = route, .stream = s->stream, .acked = s->acked};
+    int err = route_read(route, read_range, &r);
+    if (err) {
+        rest_store_error(ex, err);
+        return false;
+    }
+    if (ours && seq <= r.last) {
+        *ret_seq = seq;
+        return true;
+    }
+    refuse_cursor(ex, &r, ours ? "ahead" : "epoch");
+    return false;
+}
+
+void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq)
+{
+    char text[CURSOR_TEXT];
+    size_t n = cursor_text(route_epoch(ex->worker->route), seq, text);
+    buf_append_c(b, '"');
+    buf_append_z(b, name);
+    buf_append_z(b, "\":\"");
+    buf_append(b, text, n);
+    buf_append_c(b, '"');
+}
+
+void rest_time_member(struct buf *b, const char *name, uint64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    buf_append_c(b, '"');
+    buf_append_z(b, name);
+    if (!ms) {
+        buf_append_z(b, "\":null");
+        return;
+    }
+    clock_text(ms, text);
+    buf_append_z(b, "\":\"");
+    buf_append(b, text, CLOCK_TEXT_SIZE - 1);
+    buf_append_c(b, '"');
+}
+
+/* --- commands --- */
+
+static void on_gone(struct exchange *ex)
+{
+    struct rest_ask *ask = ex->app;
+    rest_release(ask);
+}
+
+void rest_done(void *arg, enum code code, bool unknown, struct unpack *body)
+{
+    struct rest_ask *ask = arg;
+    struct exchange *ex = ask->ex;
+    ask->call = NULL;
+    if (!unknown && code == CODE_OK) {
+        ask->on_done(ask, body);
+        return;
+    }
+    rest_release(ask);
+    if (unknown)
+        exchange_problem_with(ex, CODE_UNAVAILABLE, 1, STR(",\"outcome\":\"unknown\""),
+                              "no answer in time; it may have been done: repeat it as it is");
+    else
+        exchange_problem(ex, code, 0, NULL);
+}
+
+void rest_release(struct rest_ask *ask)
+{
+    struct exchange *ex = ask->ex;
+    if (ask->call)
+        route_forget(ex->worker->route, ask->call);
+    ask->call = NULL;
+    ex->app = NULL;
+    ex->on_gone = NULL;
+    ask->release(ask);
+}
+
+void rest_wait(struct exchange *ex, struct rest_ask *ask)
+{
+    ask->ex = ex;
+    ex->app = ask;
+    ex->on_gone = on_gone;
+}
+
+bool rest_send(struct exchange *ex, struct rest_ask *ask, enum command_type type, size_t size_max,
+               route_encode_f *encode, void *encode_arg)
+{
+    ask->call = NULL;
+    rest_wait(ex, ask);
+    int err = route_command(ex->worker->route, type, size_max, encode, encode_arg, rest_done, ask,
+                            &ask->call);
+    if (!err)
+        return true;
+    rest_release(ask);
+    rest_not_sent(ex, err);
+    return false;
+}
+
+static void release_plain(struct rest_ask *ask)
+{
+    free(ask);
+}
+
+bool rest_command(struct exchange *ex, enum command_type type, size_t size_max,
+                  route_encode_f *encode, void *encode_arg,
+                  void (*done)(struct rest_ask *ask, struct unpack *body))
+{
+    struct rest_ask *ask = malloc(sizeof(*ask));
+    if (!ask) {
+        rest_no_memory(ex);
+        return false;
+    }
+    *ask = (struct rest_ask){.on_done = done, .release = release_plain};
+    return rest_send(ex, ask, type, size_max, encode, encode_arg);
+}
+
+void rest_not_sent(struct exchange *ex, int err)
+{
+    if (err == -EMSGSIZE)
+        exchange_problem(ex, CODE_TOO_LARGE, 0, "more than one command may carry or be answered");
+    else if (err == -EAGAIN || err == -ESHUTDOWN || err == -ENOMEM)
+        exchange_problem_with(ex, CODE_UNAVAILABLE, 1, STR(",\"outcome\":\"none\""),
+                              err == -ESHUTDOWN ? "the store is not ready yet"
+                                                : "too much is under way");
+    else
+        rest_store_error(ex, err);
+}
+
+void rest_store_error(struct exchange *ex, int err)
+{
+    log_event(LOG_ERROR, "request_failed", LOG_Z("request_id", ex->request_id), LOG_E(err));
+    exchange_problem(ex, CODE_INTERNAL, 0, NULL);
+}
+
+void rest_no_memory(struct exchange *ex)
+{
+    rest_not_sent(ex, -ENOMEM);
+}

@@ -1,0 +1,295 @@
+/* rest_pickup - messages by GET: at once, or parked until there are some (long-poll).
+ *
+ * One path for both: a pick-up fills the answer; at its first pause with something in hand the
+ * answer goes out, with nothing in hand a short GET is answered empty and a long-poll stays. The
+ * cursor of an answer is that of its last message, so that repeating it is exact and what is gone
+ * behind it is judged when the next message comes.
+ */
+#include "worker/rest_priv.h"
+
+#include "common/units.h"
+
+#include <stdlib.h>
+
+#define WAIT_MAX_MS 60000
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX 1000
+#define BYTES_DEFAULT (1u << 20) /* of message objects in the answer */
+#define BYTES_MAX (64u << 20)
+
+struct poll {
+    struct rest_ask ask; /* the ack that came with it, and the state's owner */
+    struct pickup *pickup;
+    struct wheel_timer timer;
+    struct session session; /* without its texts */
+    uint64_t start;         /* where it begins */
+    uint64_t wait_ms, limit, max_bytes;
+    uint64_t count, bytes;
+    uint64_t last;        /* seq of the last stored message in the answer; 0 none */
+    struct buf truncated; /* JSON rows */
+};
+
+#define TRUNCATED_MAX (64u << 10)
+
+static void release(struct rest_ask *ask)
+{
+    struct poll *poll = (struct poll *)ask;
+    if (poll->pickup)
+        pickup_stop(poll->pickup);
+    wheel_cancel(&poll->timer);
+    buf_free(&poll->truncated);
+    free(poll);
+}
+
+/* --- answers --- */
+
+static void add_cursor_header(struct exchange *ex, uint64_t seq)
+{
+    char text[CURSOR_TEXT];
+    size_t n = cursor_text(route_epoch(ex->worker->route), seq, text);
+    exchange_add_header(ex, "Restante-Cursor", str_make(text, n));
+}
+
+/* The kernel has it all: now, and only now, it counts as delivered. */
+static void on_sent(struct exchange *ex)
+{
+    struct poll *poll = ex->app;
+    if (poll->last && ex->method == METHOD_GET)
+        route_touch(ex->worker->route, &poll->session, poll->last);
+    rest_release(&poll->ask);
+}
+
+static void answer(struct poll *poll, uint64_t cursor, bool more)
+{
+    struct exchange *ex = poll->ask.ex;
+    struct buf *b = &ex->out_body;
+    if (poll->last)
+        cursor = poll->last;
+    if (poll->count == 0)
+        buf_append_z(b, "{\"messages\":[");
+    buf_append_z(b, "],");
+    rest_cursor_member(ex, b, "cursor", cursor);
+    buf_append_z(b, more ? ",\"more\":true" : ",\"more\":false");
+    if (poll->truncated.len) {
+        buf_append_z(b, ",\"truncated\":[");
+        buf_append_str(b, buf_str(&poll->truncated));
+        buf_append_c(b, ']');
+    }
+    buf_append_c(b, '}');
+    add_cursor_header(ex, cursor);
+    ex->on_sent = on_sent;
+    exchange_answer(ex, 200, JSON_TYPE);
+}
+
+static void answer_nothing(struct poll *poll, uint64_t cursor)
+{
+    struct exchange *ex = poll->ask.ex;
+    rest_release(&poll->ask);
+    add_cursor_header(ex, cursor);
+    exchange_answer(ex, 204, NULL);
+}
+
+static void on_wait_over(void *arg)
+{
+    struct poll *poll = arg;
+    answer_nothing(poll, pickup_cursor(poll->pickup));
+}
+
+/* --- the pick-up's callbacks --- */
+
+static enum pickup_take on_message(void *arg, uint64_t stream, const struct message *m,
+                                   struct str json)
+{
+    struct poll *poll = arg;
+    struct buf *b = &poll->ask.ex->out_body;
+    (void)stream;
+    if (poll->count == poll->limit || (poll->count && json.n > poll->max_bytes - poll->bytes))
+        return PICKUP_REFUSED;
+    buf_append_z(b, poll->count ? "," : "{\"messages\":[");
+    buf_append_str(b, json);
+    poll->count++;
+    poll->bytes += json.n;
+    if (!(m->flags & MESSAGE_EPHEMERAL))
+        poll->last = m->seq;
+    bool full = poll->count == poll->limit || poll->bytes >= poll->max_bytes;
+    return full ? PICKUP_FULL : PICKUP_TAKEN;
+}
+
+static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
+{
+    struct poll *poll = arg;
+    for (size_t i = 0; i < n; i++) {
+        buf_append_z(&poll->truncated, poll->truncated.len ? "," : "");
+        buf_append_z(&poll->truncated, "{\"stream\":\"mailbox\",\"from\":");
+        buf_append_u64(&poll->truncated, lost[i].from);
+        buf_append_z(&poll->truncated, ",\"to\":");
+        buf_append_u64(&poll->truncated, lost[i].to);
+        buf_append_c(&poll->truncated, '}');
+    }
+}
+
+static void on_undo(void *arg)
+{
+    struct poll *poll = arg;
+    buf_reset(&poll->ask.ex->out_body);
+    buf_reset(&poll->truncated);
+    poll->count = poll->bytes = poll->last = 0;
+}
+
+static void on_pause(void *arg, uint64_t cursor, bool more)
+{
+    struct poll *poll = arg;
+    struct exchange *ex = poll->ask.ex;
+    if (!poll->count && !poll->truncated.len && poll->wait_ms) {
+        if (!ex->parked)
+            exchange_park(ex);
+        return;
+    }
+    pickup_stop(poll->pickup);
+    poll->pickup = NULL;
+    wheel_cancel(&poll->timer);
+    answer(poll, cursor, more);
+}
+
+static void on_end(void *arg, enum code code, uint64_t cursor)
+{
+    struct poll *poll = arg;
+    struct exchange *ex = poll->ask.ex;
+    poll->pickup = NULL;
+    if (code == CODE_UNAVAILABLE && ex->worker->draining) {
+        answer_nothing(poll, cursor); /* come again, to the next one */
+        return;
+    }
+    rest_release(&poll->ask);
+    exchange_problem(ex, code, 0, NULL);
+}
+
+static const struct pickup_ops ops = {
+    .on_message = on_message,
+    .on_truncated = on_truncated,
+    .on_undo = on_undo,
+    .on_pause = on_pause,
+    .on_end = on_end,
+};
+
+/* --- requests --- */
+
+static void begin(struct poll *poll)
+{
+    struct exchange *ex = poll->ask.ex;
+    const struct pickup_start start = {
+        .session = &poll->session,
+        .cursor = poll->start,
+        .page_limit = poll->limit,
+        .page_bytes = poll->max_bytes,
+        .transport = poll->wait_ms ? "poll" : NULL,
+        .remote = ex->remote,
+        .lease_ms = poll->wait_ms,
+    };
+    if (pickup_start(ex->worker->route, &start, &ops, poll, &poll->pickup) != 0) {
+        rest_release(&poll->ask);
+        rest_no_memory(ex);
+        return;
+    }
+    if (poll->wait_ms)
+        route_timer(ex->worker->route, &poll->timer, poll->wait_ms, on_wait_over, poll);
+    pickup_proceed(poll->pickup); /* may have answered when it returns */
+}
+
+static void on_acked(struct rest_ask *ask, struct unpack *body)
+{
+    struct poll *poll = (struct poll *)ask;
+    (void)body;
+    poll->session.acked = poll->start;
+    begin(poll);
+}
+
+static ssize_t encode_ack(void *arg, struct pack *p)
+{
+    command_ack_encode(p, arg);
+    return 0;
+}
+
+static void ack_first(struct poll *poll)
+{
+    struct command_ack c = {.seq = poll->start};
+    memcpy(c.session, poll->session.id, SESSION_ID_SIZE);
+    rest_send(poll->ask.ex, &poll->ask, COMMAND_ACK, COMMAND_ACK_SIZE, encode_ack, &c);
+}
+
+static bool read_wait(struct exchange *ex, uint64_t *ret_ms)
+{
+    char memory[32];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    int found = rest_query(ex, "wait", &b);
+    if (found <= 0)
+        return found == 0;
+    uint64_t ms;
+    if (duration_parse(buf_str(&b), &ms) != 0 || ms > WAIT_MAX_MS) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter wait: a duration, 0 to 60s");
+        return false;
+    }
+    *ret_ms = ex->worker->draining ? 0 : ms;
+    return true;
+}
+
+static bool read_cursor(struct exchange *ex, const struct session *s, bool *ret_given,
+                        uint64_t *ret_seq)
+{
+    char memory[2 * CURSOR_TEXT];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    int found = rest_query(ex, "cursor", &b);
+    *ret_given = found == 1;
+    if (found < 0)
+        return false;
+    if (found == 1)
+        return rest_cursor(ex, s, buf_str(&b), ret_seq);
+    *ret_seq = s->acked > s->start_seq ? s->acked : s->start_seq;
+    return true;
+}
+
+static bool read_request(struct exchange *ex, struct poll *poll, bool *ret_ack)
+{
+    uint64_t ack = 0;
+    bool given;
+    poll->limit = LIMIT_DEFAULT;
+    poll->max_bytes = BYTES_DEFAULT;
+    if (!read_wait(ex, &poll->wait_ms) ||
+        !rest_query_u64(ex, "limit", 1, LIMIT_MAX, &poll->limit) ||
+        !rest_query_u64(ex, "max_bytes", 1, BYTES_MAX, &poll->max_bytes) ||
+        !rest_query_u64(ex, "ack", 0, 1, &ack) ||
+        !read_cursor(ex, &poll->session, &given, &poll->start))
+        return false;
+    if (given) /* who asks from there has it */
+        route_touch(ex->worker->route, &poll->session, poll->start);
+    *ret_ack = ack && given && poll->start > poll->session.acked;
+    return true;
+}
+
+void pickup_body(struct exchange *ex)
+{
+    struct session_copy copy;
+    if (!rest_session(ex, &copy))
+        return;
+    session_copy_free(&copy);
+    struct poll *poll = calloc(1, sizeof(*poll));
+    if (!poll) {
+        rest_no_memory(ex);
+        return;
+    }
+    poll->session = copy.s;
+    poll->session.subject = poll->session.name = str_make(NULL, 0);
+    poll->session.attributes = poll->session.claims = str_make(NULL, 0);
+    poll->ask = (struct rest_ask){.on_done = on_acked, .release = release};
+    buf_init(&poll->truncated, TRUNCATED_MAX);
+    rest_wait(ex, &poll->ask);
+    bool ack;
+    if (!read_request(ex, poll, &ack))
+        rest_release(&poll->ask);
+    else if (ack)
+        ack_first(poll);
+    else
+        begin(poll);
+}

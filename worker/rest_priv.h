@@ -1,0 +1,117 @@
+/* rest_priv - what the REST handlers share.
+ *
+ *   rest.c          the route table, credentials, media types, dispatch
+ *   rest_common.c   parameters, sessions, commands and their refusals
+ *   rest_session.c  POST/GET/PATCH/DELETE sessions, tokens, lists
+ *   rest_publish.c  one message into a mailbox or to a subject
+ *   rest_batch.c    /v1/publish
+ *   rest_pickup.c   messages: short GET and long-poll
+ *   rest_ack.c      acks
+ *   rest_receipt.c  what became of a message
+ *   rest_health.c   health, readiness, metrics, status, rotation
+ *
+ * A function that answers by itself when something is wrong returns false (or NULL) then, and its
+ * caller just returns.
+ */
+#ifndef WORKER_REST_PRIV_H
+#define WORKER_REST_PRIV_H
+
+#include "common/json.h"
+#include "worker/exchange.h"
+#include "worker/rest.h"
+#include "worker/route.h"
+#include "worker/worker.h"
+
+#define JSON_TYPE "application/json"
+#define JSON_BODY_MAX (1u << 20) /* bytes of a control object: sessions, patches, acks */
+
+/* --- requests --- */
+
+/* The body is JSON or there is none; else 415. Lowers the body limit to JSON_BODY_MAX. */
+bool rest_json_head(struct exchange *ex);
+/* True when the Content-Type is this type, with or without parameters. */
+bool rest_is_type(struct str content_type, const char *type);
+/* The body as a JSON object with these members picked (json_pick). An empty body is {} when the
+ * route allows none. */
+bool rest_json_body(struct exchange *ex, const char *const *names, size_t n,
+                    struct json_value *ret);
+/* One query parameter, decoded into b (reset first): 1, 0 absent, -1 answered. */
+int rest_query(struct exchange *ex, const char *name, struct buf *b);
+/* A whole number in [min, max]; `ret` keeps its value when it is absent. */
+bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_t max,
+                    uint64_t *ret);
+
+/* --- sessions --- */
+
+/* The credential may act for a session at all (401, 403); for on_head. */
+void rest_session_head(struct exchange *ex);
+/* The session of the path's first parameter, if the caller may act for it: 404, 401 token_revoked,
+ * 403, 500. Slides its ttl; to be freed by session_copy_free. */
+bool rest_session(struct exchange *ex, struct session_copy *ret);
+/* For what only API keys may do: `code` says whether this one may. A session's token gets 403, or
+ * 401 token_revoked when its session is gone. */
+bool rest_is_key(struct exchange *ex, enum code code);
+/* A cursor of ours that is not ahead: 400, or 410 with oldest and newest. */
+bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq);
+/* Appends "name":"<cursor>" of a seq in our epoch. */
+void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq);
+void rest_time_member(struct buf *b, const char *name, uint64_t ms); /* 0: null */
+
+/* --- commands --- */
+
+/* An open command on behalf of an exchange, embedded in the handler's state or alone. */
+struct rest_ask {
+    struct exchange *ex;
+    struct route_call *call; /* NULL: none is open */
+    /* The completion's code is OK; others were answered already, and release called. */
+    void (*on_done)(struct rest_ask *ask, struct unpack *body);
+    void (*release)(struct rest_ask *ask); /* frees the state; called once at its end */
+};
+
+/* Sends the command; ex->app is ask until it is released. Answered and released when it fails. */
+bool rest_send(struct exchange *ex, struct rest_ask *ask, enum command_type type, size_t size_max,
+               route_encode_f *encode, void *encode_arg);
+/* For a handler that calls route_command itself: the done function, with ask as its argument, and
+ * what makes the exchange wait for it. */
+route_done_f rest_done;
+void rest_wait(struct exchange *ex, struct rest_ask *ask);
+/* The handler's end: clears ex->app and its callbacks and calls release. */
+void rest_release(struct rest_ask *ask);
+/* The same without state of its own. */
+bool rest_command(struct exchange *ex, enum command_type type, size_t size_max,
+                  route_encode_f *encode, void *encode_arg,
+                  void (*on_done)(struct rest_ask *ask, struct unpack *body));
+/* What a failed route_command means to the caller. */
+void rest_not_sent(struct exchange *ex, int err);
+void rest_store_error(struct exchange *ex, int err);
+void rest_no_memory(struct exchange *ex);
+
+/* --- handlers, for the table --- */
+
+void session_open_head(struct exchange *ex);
+void session_open_body(struct exchange *ex);
+void session_list_head(struct exchange *ex);
+void session_list_body(struct exchange *ex);
+void session_get_body(struct exchange *ex);
+void session_patch_head(struct exchange *ex);
+void session_patch_body(struct exchange *ex);
+void session_delete_body(struct exchange *ex);
+void session_token_body(struct exchange *ex);
+void pickup_body(struct exchange *ex);
+void ack_head(struct exchange *ex);
+void ack_body(struct exchange *ex);
+void publish_head(struct exchange *ex);
+void publish_session_body(struct exchange *ex);
+void publish_subject_body(struct exchange *ex);
+void batch_head(struct exchange *ex);
+void batch_body(struct exchange *ex);
+void receipt_head(struct exchange *ex);
+void receipt_body(struct exchange *ex);
+void health_body(struct exchange *ex);
+void ready_body(struct exchange *ex);
+void metrics_body(struct exchange *ex);
+void admin_head(struct exchange *ex);
+void status_body(struct exchange *ex);
+void rotate_body(struct exchange *ex);
+
+#endif

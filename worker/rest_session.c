@@ -1,0 +1,401 @@
+/* rest_session - sessions are looked at, listed, changed and ended; opening is rest_open.c. */
+#include "worker/rest_session.h"
+
+#include "common/attributes.h"
+#include "common/clock.h"
+#include "common/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CONNECTIONS_SHOWN 100
+#define LIST_DEFAULT 100
+#define LIST_MAX 1000
+#define LIST_CHUNK 64 /* ids read at a time */
+
+/* --- the object --- */
+
+static void text_member(struct buf *b, const char *name, struct str s)
+{
+    buf_append_c(b, '"');
+    buf_append_z(b, name);
+    buf_append_z(b, "\":");
+    if (s.n)
+        json_quote(b, s);
+    else
+        buf_append_z(b, "null");
+}
+
+static void duration_member(struct buf *b, const char *name, uint64_t ms)
+{
+    buf_append_c(b, '"');
+    buf_append_z(b, name);
+    buf_append_z(b, "\":");
+    if (ms % 1000 == 0) {
+        buf_append_u64(b, ms / 1000);
+        return;
+    }
+    char text[UNITS_TEXT];
+    duration_text(ms, text);
+    json_quote(b, str_of(text));
+}
+
+void session_members(struct exchange *ex, struct buf *b, const struct session_view *s)
+{
+    char id[SESSION_ID_TEXT];
+    session_id_text(s->id, id);
+    buf_append_z(b, "\"session\":\"");
+    buf_append_z(b, id);
+    buf_append_z(b, "\",");
+    text_member(b, "subject", s->subject);
+    buf_append_c(b, ',');
+    text_member(b, "name", s->name);
+    buf_printf(b, ",\"epoch\":\"%016llx\",", (unsigned long long)route_epoch(ex->worker->route));
+    rest_cursor_member(ex, b, "cursor", s->cursor);
+    buf_append_c(b, ',');
+    duration_member(b, "ttl", s->ttl_ms);
+    buf_append_c(b, ',');
+    rest_time_member(b, "expires_at", s->expires_ms);
+    buf_append_z(b, ",\"topics\":[],\"attributes\":");
+    buf_append_str(b, s->attributes.n ? s->attributes : STR("{}"));
+    buf_append_z(b, ",\"urls\":{\"messages\":\"/v1/sessions/");
+    buf_append_z(b, id);
+    buf_append_z(b, "/messages\",\"socket\":\"/v1/socket?session=");
+    buf_append_z(b, id);
+    buf_append_z(b, "\"}");
+}
+
+static void position_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq)
+{
+    if (seq) {
+        rest_cursor_member(ex, b, name, seq);
+        return;
+    }
+    buf_append_c(b, '"');
+    buf_append_z(b, name);
+    buf_append_z(b, "\":null");
+}
+
+static int connections_member(struct exchange *ex, struct txn *t, const struct session *s,
+                              struct buf *b)
+{
+    struct attachment at[CONNECTIONS_SHOWN];
+    struct route *r = ex->worker->route;
+    int n = route_ops(r)->attachments(t, s->id, at, CONNECTIONS_SHOWN);
+    if (n < 0)
+        return n;
+    uint64_t now = route_now_ms(r);
+    const char *comma = "";
+    buf_append_z(b, "\"connections\":[");
+    for (int i = 0; i < n; i++) {
+        if (at[i].lease_ms <= now)
+            continue;
+        buf_append_z(b, comma);
+        buf_append_c(b, '{');
+        text_member(b, "transport", at[i].transport);
+        buf_append_c(b, ',');
+        rest_time_member(b, "since", at[i].since_ms);
+        buf_append_c(b, ',');
+        text_member(b, "remote", at[i].remote);
+        buf_append_c(b, '}');
+        comma = ",";
+    }
+    buf_append_c(b, ']');
+    return 0;
+}
+
+/* The whole object of a session, inside a transaction. */
+static int whole_session(struct exchange *ex, struct txn *t, const struct session *s, struct buf *b)
+{
+    struct route *r = ex->worker->route;
+    struct stream_head head;
+    int err = route_ops(r)->head(t, s->stream, &head);
+    if (err)
+        return err;
+    struct session_view view = {
+        .cursor = s->acked > s->start_seq ? s->acked : s->start_seq,
+        .expires_ms = s->expires_ms,
+        .ttl_ms = s->ttl_ms,
+        .subject = s->subject,
+        .name = s->name,
+        .attributes = s->attributes,
+    };
+    memcpy(view.id, s->id, SESSION_ID_SIZE);
+    buf_append_c(b, '{');
+    session_members(ex, b, &view);
+    buf_append_c(b, ',');
+    err = connections_member(ex, t, s, b);
+    if (err)
+        return err;
+    buf_append_c(b, ',');
+    position_member(ex, b, "acked", s->acked);
+    buf_append_c(b, ',');
+    position_member(ex, b, "delivered", route_delivered(r, s));
+    buf_append_z(b, ",\"pending\":");
+    buf_append_u64(b, head.count);
+    buf_append_z(b, ",\"pending_bytes\":");
+    buf_append_u64(b, head.bytes);
+    buf_append_c(b, '}');
+    return 0;
+}
+
+/* --- GET one --- */
+
+struct one {
+    struct exchange *ex;
+    uint8_t id[SESSION_ID_SIZE];
+};
+
+static int read_one(void *arg, struct txn *t)
+{
+    struct one *one = arg;
+    struct session s;
+    buf_reset(&one->ex->out_body);
+    int err = route_session_in(one->ex->worker->route, t, one->id, &s);
+    return err ? err : whole_session(one->ex, t, &s, &one->ex->out_body);
+}
+
+static void show(struct exchange *ex, const uint8_t id[SESSION_ID_SIZE])
+{
+    struct one one = {.ex = ex};
+    memcpy(one.id, id, SESSION_ID_SIZE);
+    int err = route_read(ex->worker->route, read_one, &one);
+    if (err == -ENOENT)
+        exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
+    else if (err)
+        rest_store_error(ex, err);
+    else
+        exchange_answer(ex, 200, JSON_TYPE);
+}
+
+void session_get_body(struct exchange *ex)
+{
+    struct session_copy s;
+    if (!rest_session(ex, &s))
+        return;
+    show(ex, s.s.id);
+    session_copy_free(&s);
+}
+
+/* --- GET a subject's --- */
+
+struct list {
+    struct exchange *ex;
+    struct str subject;
+    uint64_t limit;
+    bool has_after;
+    uint8_t after[SESSION_ID_SIZE];
+};
+
+static int read_list(void *arg, struct txn *t)
+{
+    struct list *list = arg;
+    struct exchange *ex = list->ex;
+    struct route *r = ex->worker->route;
+    struct buf *b = &ex->out_body;
+    uint8_t ids[LIST_CHUNK][SESSION_ID_SIZE], at[SESSION_ID_SIZE], last[SESSION_ID_SIZE];
+    bool begun = list->has_after, more = false;
+    uint64_t shown = 0;
+    int n = LIST_CHUNK;
+    memcpy(at, list->after, sizeof(at));
+    buf_reset(b);
+    buf_append_z(b, "{\"sessions\":[");
+    while (n == LIST_CHUNK && !more) {
+        n = route_ops(r)->subject(t, list->subject, begun ? at : NULL, ids, LIST_CHUNK);
+        if (n < 0)
+            return n;
+        for (int i = 0; i < n && !more; i++) {
+            struct session s;
+            int err = route_session_in(r, t, ids[i], &s);
+            if (err == -ENOENT)
+                continue;
+            more = !err && shown == list->limit;
+            if (more)
+                break;
+            if (!err && shown++)
+                buf_append_c(b, ',');
+            if (!err)
+                err = whole_session(ex, t, &s, b);
+            if (err)
+                return err;
+            memcpy(last, ids[i], sizeof(last));
+        }
+        if (n > 0)
+            memcpy(at, ids[n - 1], sizeof(at));
+        begun = true;
+    }
+    char id[SESSION_ID_TEXT];
+    buf_append_z(b, "],");
+    if (more)
+        session_id_text(last, id);
+    text_member(b, "next", more ? str_of(id) : str_make(NULL, 0));
+    buf_append_c(b, '}');
+    return b->error;
+}
+
+void session_list_head(struct exchange *ex)
+{
+    rest_is_key(ex, principal_may(&ex->principal, "sessions", STR("*")));
+}
+
+static bool read_after(struct exchange *ex, struct list *list)
+{
+    char memory[2 * SESSION_ID_TEXT];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    int found = rest_query(ex, "after", &b);
+    if (found <= 0)
+        return found == 0;
+    list->has_after = true;
+    if (session_id_parse(buf_str(&b), list->after) == 0)
+        return true;
+    exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter after: the next of a list");
+    return false;
+}
+
+void session_list_body(struct exchange *ex)
+{
+    struct list list = {.ex = ex, .limit = LIST_DEFAULT};
+    char memory[ENVELOPE_NAME_MAX + 1];
+    struct buf subject;
+    buf_fixed(&subject, memory, sizeof(memory));
+    int found = rest_query(ex, "subject", &subject);
+    if (found < 0)
+        return;
+    list.subject = buf_str(&subject);
+    if (!found || !envelope_name_valid(list.subject)) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter subject: a subject is needed");
+        return;
+    }
+    if (!rest_query_u64(ex, "limit", 1, LIST_MAX, &list.limit) || !read_after(ex, &list))
+        return;
+    int err = route_read(ex->worker->route, read_list, &list);
+    if (err)
+        rest_store_error(ex, err);
+    else
+        exchange_answer(ex, 200, JSON_TYPE);
+}
+
+/* --- PATCH --- */
+
+void session_patch_head(struct exchange *ex)
+{
+    rest_session_head(ex);
+    if (!ex->answered)
+        rest_json_head(ex);
+}
+
+static ssize_t encode_patch(void *arg, struct pack *p)
+{
+    const struct patch_encoding *e = arg;
+    command_patch_encode(p, e->command);
+    return (ssize_t)session_completion_max(e->conf);
+}
+
+static void on_patched(struct rest_ask *ask, struct unpack *body)
+{
+    struct exchange *ex = ask->ex;
+    struct completion_session c;
+    bool good = completion_session_decode(body, &c) == 0;
+    rest_release(ask);
+    if (good)
+        show(ex, c.session);
+    else
+        exchange_problem(ex, CODE_INTERNAL, 0, NULL);
+}
+
+void session_patch_body(struct exchange *ex)
+{
+    static const char *const names[] = {"attributes", "ttl"};
+    struct json_value v[2];
+    struct session_copy s;
+    if (!rest_session(ex, &s))
+        return;
+    struct command_patch c = {.ttl_ms = 0};
+    memcpy(c.session, s.s.id, SESSION_ID_SIZE);
+    session_copy_free(&s);
+    if (!rest_json_body(ex, names, 2, v) || !session_ttl(ex, v[1], &c.ttl_ms))
+        return;
+    if (v[0].raw.p && v[0].type != JSON_NULL) {
+        if (v[0].type != JSON_OBJECT) {
+            exchange_problem(ex, CODE_BAD_REQUEST, 0, "attributes: an object");
+            return;
+        }
+        c.attributes = v[0].raw;
+    }
+    struct patch_encoding e = {.command = &c, .conf = ex->worker->conf};
+    rest_command(ex, COMMAND_PATCH, command_patch_size(&c), encode_patch, &e, on_patched);
+}
+
+bool session_ttl(struct exchange *ex, struct json_value v, uint64_t *ret_ms)
+{
+    if (!v.raw.p || v.type == JSON_NULL)
+        return true;
+    uint64_t ms, max = ex->worker->conf->session_max_ttl;
+    if (json_duration(v, &ms) == 0 && ms >= SESSION_TTL_MIN_MS && ms <= max) {
+        *ret_ms = ms;
+        return true;
+    }
+    char text[UNITS_TEXT];
+    duration_text(max, text);
+    exchange_problem(ex, CODE_BAD_REQUEST, 0, "ttl: a duration, 1s to %s", text);
+    return false;
+}
+
+size_t session_completion_max(const struct conf *conf)
+{
+    const struct completion_session empty = {.ttl_ms = 0};
+    return completion_session_size(&empty) + 2 * ENVELOPE_NAME_MAX + conf->attributes_size;
+}
+
+/* --- DELETE --- */
+
+static ssize_t encode_end(void *arg, struct pack *p)
+{
+    command_ack_encode(p, arg);
+    return 0;
+}
+
+static void on_ended(struct rest_ask *ask, struct unpack *body)
+{
+    struct exchange *ex = ask->ex;
+    (void)body;
+    rest_release(ask);
+    exchange_answer(ex, 204, NULL);
+}
+
+void session_delete_body(struct exchange *ex)
+{
+    struct session_copy s;
+    if (!rest_session(ex, &s))
+        return;
+    struct command_ack c = {.seq = 0};
+    memcpy(c.session, s.s.id, SESSION_ID_SIZE);
+    session_copy_free(&s);
+    rest_command(ex, COMMAND_END, COMMAND_ACK_SIZE, encode_end, &c, on_ended);
+}
+
+/* --- a fresh token --- */
+
+void session_token_member(struct exchange *ex, struct buf *b, const uint8_t id[SESSION_ID_SIZE])
+{
+    struct session_keys keys;
+    char token[SESSION_TOKEN_TEXT];
+    board_keys_get(ex->worker->board, &keys);
+    session_token_mint(&keys, id, clock_wall_ms(), token);
+    buf_append_z(b, "\"token\":\"");
+    buf_append_z(b, token);
+    buf_append_c(b, '"');
+}
+
+void session_token_body(struct exchange *ex)
+{
+    struct session_copy s;
+    if (!rest_session(ex, &s))
+        return;
+    buf_append_c(&ex->out_body, '{');
+    session_token_member(ex, &ex->out_body, s.s.id);
+    buf_append_c(&ex->out_body, '}');
+    session_copy_free(&s);
+    exchange_answer(ex, 200, JSON_TYPE);
+}
