@@ -66,6 +66,7 @@ $(B)/obj/%.o: %.c
 # Allocations of a unit test pass through tests/unit/failmalloc.c, so that any of them can fail.
 WRAPPED  := malloc calloc realloc reallocarray strdup strndup aligned_alloc
 FAILMALLOC := $(B)/obj/tests/unit/failmalloc.o
+.SECONDARY: $(FAILMALLOC)
 $(B)/unit/%: tests/unit/%.c $(FAILMALLOC) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MT $@ -MF $@.d $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) \
