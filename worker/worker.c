@@ -247,12 +247,14 @@ static int open_events(struct loop *l)
 
 /* --- the loop --- */
 
-static void proceed(struct loop *l)
+/* True when there is more to do at once, after the network had its turn. */
+static bool proceed(struct loop *l)
 {
     if (!l->serving)
-        return;
-    route_proceed(l->w.route);
+        return false;
+    bool more = route_proceed(l->w.route);
     h1_proceed(l->w.h1);
+    return more;
 }
 
 static int run(struct loop *l)
@@ -264,8 +266,8 @@ static int run(struct loop *l)
         if (l->done)
             break;
         bell_sleep(&l->w.bell);
-        proceed(l); /* what came before we said that we sleep */
-        if (event_base_loop(l->w.base, EVLOOP_ONCE) < 0)
+        bool more = proceed(l); /* what came before we said that we sleep */
+        if (event_base_loop(l->w.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
             return -EIO;
         /* Rings that came are swallowed by on_bell: no system call when there was none. */
         atomic_store(l->w.bell.asleep, 0);
