@@ -71,14 +71,6 @@ static int make_json(struct pickup *p, const struct message *m, struct str *ret)
     return err;
 }
 
-static bool page_lost_stream(const struct page *page, uint64_t stream)
-{
-    for (size_t i = 0; i < page->nlost; i++)
-        if (page->lost[i].stream == stream)
-            return true;
-    return false;
-}
-
 static void tell_truncated(struct pass *pass)
 {
     struct pickup *p = pass->p;
@@ -94,9 +86,9 @@ static bool on_page_message(void *arg, uint64_t stream, const struct message *st
     struct pickup *p = pass->p;
     struct message m = *stored;
     tell_truncated(pass);
-    /* The page judges by its cursor; what this pick-up saw may lie further back, and what it did
-     * not see in between was gone before it could. */
-    if (!chain_holds(&p->mailbox, &m) && !page_lost_stream(&pass->page, stream))
+    /* The page judges what lies above its cursor. What lies below, and was not handed out when the
+     * cursor went by, was gone before it could be. */
+    if (m.prev <= pass->cursor && !chain_holds(&p->mailbox, &m))
         m.flags |= MESSAGE_SKIPPED;
     struct str json;
     pass->err = make_json(p, &m, &json);
