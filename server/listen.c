@@ -161,18 +161,23 @@ static int local_open(struct listener *l)
     return 0;
 }
 
-static void listener_close(struct listener *l)
+/* The path goes first: as long as our socket is open, no other file can have its inode number. */
+static void local_remove(const struct listener *l)
 {
     union place p;
     struct stat st;
 
-    for (uint32_t i = 0; i < l->nfds; i++)
-        (void)close(l->fd[i]);
-    if (l->address.kind != ADDRESS_UNIX || l->ino == 0)
-        return;
     place_of(&l->address, &p);
     if (lstat(p.local.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         (void)unlink(p.local.sun_path);
+}
+
+static void listener_close(struct listener *l)
+{
+    if (l->address.kind == ADDRESS_UNIX && l->ino != 0)
+        local_remove(l);
+    for (uint32_t i = 0; i < l->nfds; i++)
+        (void)close(l->fd[i]);
 }
 
 int listen_open(const struct conf *conf, uint32_t nworkers, struct listens *ret)

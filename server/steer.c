@@ -69,18 +69,21 @@ void steer_proceed(struct supervisor *s)
 {
     bool serves[BOARD_WORKERS] = {false};
     bool changed = false;
+    uint32_t nserving = 0;
 
     for (uint32_t i = 0; i < s->nworkers; i++) {
         const struct child *c = supervisor_worker(s, i);
         serves[i] =
             c->pid > 0 && c->stopped_ms == 0 && !c->hung && child_state(s, c) == SEAT_RUNNING;
         changed = changed || serves[i] != s->serves[i];
+        nserving += serves[i];
     }
     if (!changed)
         return;
     memcpy(s->serves, serves, sizeof(serves));
     int rc = steer_set(&s->listens, serves, s->nworkers);
-    if (rc && !s->steer_failed)
-        log_event(LOG_WARN, "steer_failed", LOG_E(rc));
-    s->steer_failed = rc != 0;
+    if (rc)
+        log_event(LOG_WARN, "steer_failed", LOG_U("serving", nserving), LOG_E(rc));
+    else
+        log_event(LOG_INFO, "steered", LOG_U("serving", nserving), LOG_U("workers", s->nworkers));
 }

@@ -75,8 +75,7 @@ struct supervisor {
     uint32_t nchildren;                       /* 1 + nworkers */
     struct child children[1 + BOARD_WORKERS]; /* [0] the writer, started first; then the workers */
     bool serves[BOARD_WORKERS];               /* as steer.c last told the kernel */
-    bool steer_failed;
-    bool announced; /* "server_ready" was logged */
+    bool announced;                           /* "server_ready" was logged */
 
     uint64_t now_ms;          /* boot clock at the start of this turn */
     uint64_t resumed_ms;      /* see watch.h */
