@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,21 +15,20 @@
 #include "common/log.h"
 #include "common/pattern.h"
 
-/* The absolute directory of the file, to be freed; NULL and *ret_error. */
-static char *directory_of(const char *path, int *ret_error)
+/* The absolute directory of the file, to be freed. 0, -ENOMEM, or what getcwd says. */
+static int directory_of(const char *path, char **ret)
 {
-    char *cwd = *path == '/' ? strdup("/") : getcwd(NULL, 0);
+    char cwd[PATH_MAX];
     const char *slash = strrchr(path, '/');
-
-    if (!cwd) {
-        *ret_error = errno == ENOMEM ? -ENOMEM : -EINVAL;
-        return NULL;
-    }
     size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+
+    if (*path != '/' && !getcwd(cwd, sizeof(cwd)))
+        return -errno;
     char *dir = n ? conf_path(cwd, str_make(path, n)) : strdup(cwd);
-    *ret_error = dir ? 0 : -ENOMEM;
-    free(cwd);
-    return dir;
+    if (!dir)
+        return -ENOMEM;
+    *ret = dir;
+    return 0;
 }
 
 static int fill(struct str text, const char *dir, struct conf *c, struct conf_report *report)
@@ -50,33 +51,45 @@ static int fill(struct str text, const char *dir, struct conf *c, struct conf_re
     return rc;
 }
 
+/* Builds into *ret whatever can be built; what is wrong goes to the report. 0 or -ENOMEM. */
+static int load(struct str text, const char *path, struct conf **ret, struct conf_report *report)
+{
+    char *dir = NULL;
+    char what[128];
+
+    *ret = calloc(1, sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    int rc = directory_of(path, &dir);
+    if (rc < 0 && rc != -ENOMEM) {
+        snprintf(what, sizeof(what), "the working directory cannot be told: %s", strerror(-rc));
+        conf_report_add(report, &(struct conf_mistake){.what = what});
+        return 0;
+    }
+    if (rc == 0 && text.n > CONF_FILE_MAX)
+        conf_report_add(report, &(struct conf_mistake){.what = "the file is larger than 1 MiB"});
+    else if (rc == 0)
+        rc = fill(text, dir, *ret, report);
+    free(dir);
+    return rc;
+}
+
 int conf_load(struct str text, const char *path, struct conf **ret, struct buf *report)
 {
     struct conf_report mistakes;
-    struct conf *c = calloc(1, sizeof(*c));
-    int rc = c ? 0 : -ENOMEM;
-    char *dir = NULL;
+    struct conf *c;
 
     conf_report_init(&mistakes, path);
+    int rc = load(text, path, &c, &mistakes);
     if (rc == 0)
-        dir = directory_of(path, &rc);
-    if (rc == -EINVAL)
-        conf_report_add(&mistakes,
-                        &(struct conf_mistake){.what = "the working directory has no name"});
-    else if (text.n > CONF_FILE_MAX)
-        conf_report_add(&mistakes, &(struct conf_mistake){.what = "is larger than 1 MiB"});
-    else if (rc == 0)
-        rc = fill(text, dir, c, &mistakes);
+        rc = mistakes.error;
     if (rc == 0 && !conf_report_empty(&mistakes))
-        rc = -EINVAL;
-    if (rc != -ENOMEM && conf_report_write(&mistakes, report) == -ENOMEM)
-        rc = -ENOMEM;
+        rc = conf_report_write(&mistakes, report) == -ENOMEM ? -ENOMEM : -EINVAL;
     if (rc == 0)
         *ret = c;
     else
         conf_free(c);
     conf_report_free(&mistakes);
-    free(dir);
     return rc;
 }
 

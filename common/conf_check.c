@@ -268,18 +268,22 @@ static void check_title(struct conf_check *k, const struct conf_scope *s)
     }
 }
 
+/* A title as it is kept: the path of a unix address begins at the root. */
 static char *title_copy(const struct conf_check *k, const struct conf_scope *s)
 {
-    static const struct str prefix = {"unix:", 5};
     const char *title = s->node->titled ? s->node->title.z : "";
-    char *copy = NULL;
+    struct address a;
 
-    if (s->section != &conf_sections[CONF_SECTION_LISTEN] ||
-        strncmp(title, prefix.p, prefix.n) != 0 || title[prefix.n] == 0)
+    if (s->section != &conf_sections[CONF_SECTION_LISTEN] || address_parse(str_of(title), &a) ||
+        a.kind != ADDRESS_UNIX)
         return strdup(title);
-    char *path = conf_path(k->dir, str_of(title + prefix.n));
-    if (path && asprintf(&copy, "%s%s", prefix.p, path) < 0)
-        copy = NULL;
+    char *path = conf_path(k->dir, a.path);
+    size_t prefix = (size_t)(a.path.p - title), n = path ? strlen(path) + 1 : 0;
+    char *copy = path ? malloc(prefix + n) : NULL;
+    if (copy) {
+        memcpy(copy, title, prefix);
+        memcpy(copy + prefix, path, n);
+    }
     free(path);
     return copy;
 }

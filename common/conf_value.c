@@ -1,7 +1,6 @@
 /* conf_value - text to field, by type. How values look to a person is in conf_wording.c. */
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -35,12 +34,18 @@ bool conf_has_control(struct str s)
 
 char *conf_path(const char *dir, struct str text)
 {
-    char *path = NULL;
     bool whole = text.n == 0 || text.p[0] == '/';
+    size_t n = whole ? 0 : strlen(dir);
+    bool slash = n && dir[n - 1] != '/';
+    char *path = malloc(n + slash + text.n + 1);
 
-    if (asprintf(&path, "%s%s%.*s", whole ? "" : dir,
-                 whole || dir[strlen(dir) - 1] == '/' ? "" : "/", (int)text.n, text.p) < 0)
+    if (!path)
         return NULL;
+    memcpy(path, dir, n);
+    path[n] = '/';
+    if (text.n)
+        memcpy(path + n + slash, text.p, text.n);
+    path[n + slash + text.n] = 0;
     return path;
 }
 
