@@ -1,0 +1,140 @@
+/* wire - one connection's bytes: the socket itself, or OpenSSL over it.
+ *
+ * TLS writes are joined into records of up to 16 KiB, so that a head and its body leave in one
+ * packet. Renegotiation is off and TLS 1.3 key updates are answered by OpenSSL inside the next
+ * call, so reading waits for readability only and writing for room only.
+ */
+#include "worker/wire.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RECORD_MAX 16384 /* plain bytes of one TLS record */
+
+static ssize_t tls_result(struct wire *w, int n)
+{
+    int err = errno;
+    switch (SSL_get_error(w->ssl, n)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return -EAGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    case SSL_ERROR_SYSCALL:
+        return err ? -err : -ECONNRESET;
+    default:
+        return -EPROTO;
+    }
+}
+
+ssize_t wire_read(struct wire *w, void *p, size_t n)
+{
+    if (!w->ssl) {
+        ssize_t got = recv(w->fd, p, n, MSG_DONTWAIT);
+        if (got >= 0)
+            return got;
+        return errno == EINTR ? -EAGAIN : -errno;
+    }
+    size_t have = 0;
+    while (have < n) { /* a record at a time; a full buffer costs one call of ours */
+        ERR_clear_error();
+        errno = 0;
+        size_t room = n - have;
+        int got = SSL_read(w->ssl, (char *)p + have, room > 1 << 30 ? 1 << 30 : (int)room);
+        if (got > 0) {
+            have += (size_t)got;
+            continue;
+        }
+        /* What was read counts; the same failure is met again by the next call. */
+        return have ? (ssize_t)have : tls_result(w, got);
+    }
+    return (ssize_t)have;
+}
+
+static ssize_t tls_write_one(struct wire *w, const void *p, size_t n)
+{
+    ERR_clear_error();
+    errno = 0;
+    int done = SSL_write(w->ssl, p, n > 1 << 30 ? 1 << 30 : (int)n);
+    if (done > 0)
+        return done;
+    ssize_t err = tls_result(w, done);
+    return err == 0 ? -EPIPE : err;
+}
+
+static ssize_t tls_write(struct wire *w, const struct iovec *parts, int n)
+{
+    char joined[RECORD_MAX];
+    ssize_t all = 0;
+    for (int i = 0; i < n;) {
+        const void *p = parts[i].iov_base;
+        size_t len = parts[i].iov_len;
+        if (len < RECORD_MAX && i + 1 < n) {
+            /* The first record takes what fits of the parts behind it as well. */
+            len = 0;
+            for (int k = i; k < n && len < RECORD_MAX; k++) {
+                size_t room = RECORD_MAX - len;
+                size_t take = parts[k].iov_len < room ? parts[k].iov_len : room;
+                memcpy(joined + len, parts[k].iov_base, take);
+                len += take;
+            }
+            p = joined;
+        }
+        if (len == 0)
+            return all;
+        ssize_t done = tls_write_one(w, p, len);
+        if (done < 0)
+            return all ? all : done;
+        all += done;
+        if ((size_t)done < len || p == joined)
+            return all; /* the caller comes again with the rest */
+        i++;
+    }
+    return all;
+}
+
+ssize_t wire_write(struct wire *w, const struct iovec *parts, int n)
+{
+    if (w->ssl)
+        return tls_write(w, parts, n);
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    ssize_t done = sendmsg(w->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (done >= 0)
+        return done;
+    return errno == EINTR ? -EAGAIN : -errno;
+}
+
+bool wire_pending(const struct wire *w)
+{
+    return w->ssl && SSL_has_pending(w->ssl);
+}
+
+int wire_shutdown(struct wire *w)
+{
+    if (w->ssl) {
+        ERR_clear_error();
+        int done = SSL_shutdown(w->ssl);
+        if (done < 0 && tls_result(w, done) == -EPROTO)
+            return -EPROTO;
+    }
+    return shutdown(w->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+void wire_close(struct wire *w)
+{
+    if (w->ssl) {
+        /* One try at close_notify: a peer that knows the end from a cut keeps its session ticket.
+         */
+        ERR_clear_error();
+        SSL_shutdown(w->ssl);
+        SSL_free(w->ssl);
+        w->ssl = NULL;
+    }
+    close(w->fd);
+    w->fd = -1;
+}
