@@ -36,7 +36,7 @@ struct log_field {
 
 /* role: static text ("worker"); slot: -1 for none. fd: where lines go (2 = stderr); not owned, and
  * its flags are left alone: a pipe or terminal is opened a second time, so that only we do not
- * block on it. May be called again, and must be by a child that closed what it did not know. */
+ * block on it. May be called again, and is by every child: the process id is noted here. */
 void log_init(enum log_level level, int fd, const char *role, int slot);
 bool log_enabled(enum log_level level);
 const char *log_role(void); /* as log_init was told; "" before */
