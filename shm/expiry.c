@@ -29,6 +29,13 @@ int expiry_del(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str
     return txn_del(t, DB_EXPIRY, make_key(key, due_ms, kind, id));
 }
 
+int expiry_has(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id)
+{
+    unsigned char key[EXPIRY_KEY];
+    struct str v;
+    return txn_get(t, DB_EXPIRY, make_key(key, due_ms, kind, id), &v);
+}
+
 int expiry_decode(struct str key, struct expiry_row *ret)
 {
     if (key.n <= KEY_FIXED || key.n > EXPIRY_KEY)

@@ -35,6 +35,8 @@ struct expiry_row {
 int expiry_take(struct txn *t, uint64_t now_ms, struct expiry_row *ret);
 /* When the first row is due; UINT64_MAX when there is none. */
 int expiry_next(struct txn *t, uint64_t *ret_due_ms);
+/* (R) Whether there is exactly this row: 0 or -ENOENT. */
+int expiry_has(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);
 /* The row a key names (R). 0 or -EUCLEAN. */
 int expiry_decode(struct str key, struct expiry_row *ret);
 

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum store_db {
-    DB_LOG,      /* stream 8 + seq 8 -> head (seq 0) or message */
+    DB_LOG,      /* stream 8 + seq 8 -> message; STREAM_HEAD_SEQ -> the stream's head */
     DB_NAME,     /* kind 1 + SHA-256 or name -> stream id 8, or session id 16 (named sessions) */
     DB_SESSION,  /* session id 16 -> session row */
     DB_SUBJECT,  /* subject hash 16 + session id 16 -> empty */
@@ -95,6 +95,9 @@ int store_copy(struct store *s, int fd); /* consistent compacted copy, for `rest
 
 /* Big-endian keys. */
 #define KEY_STREAM 16
+/* Heads come after their messages: an append then finds the head, the place before it and often
+ * the page itself where it has just been. */
+#define STREAM_HEAD_SEQ UINT64_MAX
 static inline void key_u64(unsigned char *p, uint64_t v)
 {
     for (int i = 0; i < 8; i++)

@@ -12,7 +12,10 @@ struct txn {
     bool open;
     bool write;
     MDB_cursor *cursor[DB_COUNT]; /* opened at first use */
-    bool renewed[DB_COUNT];       /* read: the cursor belongs to this transaction already */
+    /* Write: where get and put go. What one message touches lies on one page, and a cursor that
+     * stands there need not come down the tree for each row. */
+    MDB_cursor *point[DB_COUNT];
+    bool renewed[DB_COUNT]; /* read: the cursor belongs to this transaction already */
     /* The placed row was deleted: its key, from which the next one is sought. */
     bool deleted[DB_COUNT];
     unsigned char deleted_key[DB_COUNT][64];

@@ -39,6 +39,7 @@ static void note_end(struct txn *t)
 static void forget_cursors(struct txn *t)
 {
     memset(t->cursor, 0, sizeof(t->cursor));
+    memset(t->point, 0, sizeof(t->point));
     memset(t->deleted, 0, sizeof(t->deleted));
 }
 
@@ -114,41 +115,75 @@ int txn_commit(struct txn *t)
     return store_error(rc);
 }
 
+static int point_of(struct txn *t, enum store_db db, MDB_cursor **ret)
+{
+    if (!t->point[db]) {
+        int rc = mdb_cursor_open(t->mdb, t->store->dbi[db], &t->point[db]);
+        if (rc != 0)
+            return rc;
+    }
+    *ret = t->point[db];
+    return 0;
+}
+
+/* After a delete a cursor may stand on a page that was merged away; a new one starts at the root.
+ */
+static void forget_point(struct txn *t, enum store_db db)
+{
+    if (t->point[db])
+        mdb_cursor_close(t->point[db]);
+    t->point[db] = NULL;
+}
+
 int txn_get(struct txn *t, enum store_db db, struct str key, struct str *ret)
 {
     MDB_val k = to_val(key), v;
-    int rc = mdb_get(t->mdb, t->store->dbi[db], &k, &v);
+    MDB_cursor *c = NULL;
+    int rc = t->write ? point_of(t, db, &c) : 0;
+    if (rc == 0)
+        rc =
+            c ? mdb_cursor_get(c, &k, &v, MDB_SET_KEY) : mdb_get(t->mdb, t->store->dbi[db], &k, &v);
     if (rc != 0)
         return store_error(rc);
     *ret = from_val(v);
     return 0;
 }
 
+static int put(struct txn *t, enum store_db db, struct str key, MDB_val *value, unsigned flags)
+{
+    MDB_val k = to_val(key);
+    MDB_cursor *c;
+    int rc = point_of(t, db, &c);
+    if (rc == 0)
+        rc = mdb_cursor_put(c, &k, value, flags);
+    return store_error(rc);
+}
+
 int txn_put(struct txn *t, enum store_db db, struct str key, struct str value)
 {
-    MDB_val k = to_val(key), v = to_val(value);
-    return store_error(mdb_put(t->mdb, t->store->dbi[db], &k, &v, 0));
+    MDB_val v = to_val(value);
+    return put(t, db, key, &v, 0);
 }
 
 int txn_put_new(struct txn *t, enum store_db db, struct str key, struct str value)
 {
-    MDB_val k = to_val(key), v = to_val(value);
-    return store_error(mdb_put(t->mdb, t->store->dbi[db], &k, &v, MDB_NOOVERWRITE));
+    MDB_val v = to_val(value);
+    return put(t, db, key, &v, MDB_NOOVERWRITE);
 }
 
 int txn_reserve(struct txn *t, enum store_db db, struct str key, size_t n, void **ret)
 {
-    MDB_val k = to_val(key), v = {.mv_size = n};
-    int rc = mdb_put(t->mdb, t->store->dbi[db], &k, &v, MDB_RESERVE);
-    if (rc != 0)
-        return store_error(rc);
-    *ret = v.mv_data;
-    return 0;
+    MDB_val v = {.mv_size = n};
+    int rc = put(t, db, key, &v, MDB_RESERVE);
+    if (rc == 0)
+        *ret = v.mv_data;
+    return rc;
 }
 
 int txn_del(struct txn *t, enum store_db db, struct str key)
 {
     MDB_val k = to_val(key);
+    forget_point(t, db);
     return store_error(mdb_del(t->mdb, t->store->dbi[db], &k, NULL));
 }
 
@@ -229,6 +264,7 @@ int txn_del_row(struct txn *t, enum store_db db)
     must(k.mv_size <= sizeof(t->deleted_key[db]));
     memcpy(t->deleted_key[db], k.mv_data, k.mv_size);
     t->deleted_len[db] = k.mv_size;
+    forget_point(t, db);
     rc = mdb_cursor_del(c, 0);
     t->deleted[db] = rc == 0;
     return store_error(rc);

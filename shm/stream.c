@@ -24,7 +24,7 @@ int stream_head(struct txn *t, uint64_t stream, struct stream_head *ret)
 {
     unsigned char key[KEY_STREAM];
     struct str v;
-    int rc = txn_get(t, DB_LOG, key_stream(key, stream, 0), &v);
+    int rc = txn_get(t, DB_LOG, key_stream(key, stream, STREAM_HEAD_SEQ), &v);
     if (rc < 0)
         return rc;
     if (v.n != sizeof(*ret))
@@ -36,7 +36,7 @@ int stream_head(struct txn *t, uint64_t stream, struct stream_head *ret)
 int stream_head_put(struct txn *t, uint64_t stream, const struct stream_head *h)
 {
     unsigned char key[KEY_STREAM];
-    return txn_put(t, DB_LOG, key_stream(key, stream, 0), str_make(h, sizeof(*h)));
+    return txn_put(t, DB_LOG, key_stream(key, stream, STREAM_HEAD_SEQ), str_make(h, sizeof(*h)));
 }
 
 bool stream_visible(const struct stream_head *h, const struct message *m, uint64_t now_ms,

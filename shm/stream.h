@@ -1,10 +1,10 @@
 /* stream - mailboxes and topics: an ordered log with a head record, bounded by count, bytes, age.
  *
- * The head (seq 0 of the stream) stays when the log is emptied, so `last` and with it the prev
- * chain never restart. `floor` is the highest seq that is logically gone as a whole (acked, trimmed
- * or emptied): entries at or below it may still lie there until reclaimed, and no reader shows
- * them. `trimmed` is the highest seq that retention (count, bytes, age) took, never ack, ttl or
- * collapse.
+ * The head (the last row of the stream) stays when the log is emptied, so `last` and with it the
+ * prev chain never restart. `floor` is the highest seq that is logically gone as a whole (acked,
+ * trimmed or emptied): entries at or below it may still lie there until reclaimed, and no reader
+ * shows them. `trimmed` is the highest seq that retention (count, bytes, age) took, never ack, ttl
+ * or collapse.
  *
  * count, bytes and with_ttl speak of the entries above the floor and are exact at every commit, so
  * `count` is what a session has pending. An ack that moves the floor over any number of entries
@@ -31,7 +31,9 @@
 
 enum stream_kind { STREAM_MAILBOX = 1, STREAM_TOPIC = 2 };
 
-#define STREAM_RUN 4096 /* appends to a tallied run */
+#ifndef STREAM_RUN
+#define STREAM_RUN 4096 /* appends to a tallied run; tests make it small */
+#endif
 
 struct stream_head {
     uint64_t last;            /* newest seq ever appended; 0 none */

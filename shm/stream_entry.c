@@ -14,7 +14,7 @@ int entry_message(struct row row, uint64_t stream, struct message *ret)
     if (key_u64_get(row.key.p) != stream)
         return -ENOENT;
     struct message m = {.seq = key_u64_get(row.key.p + 8)};
-    if (m.seq == 0)
+    if (m.seq == STREAM_HEAD_SEQ)
         return -ENOENT;
     uint64_t seq = m.seq;
     if (message_decode(row.value.p, row.value.n, &m) < 0)

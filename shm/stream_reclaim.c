@@ -215,7 +215,7 @@ int stream_drop(struct txn *t, uint64_t stream, unsigned *budget)
     unsigned char key[KEY_STREAM];
     struct stream_head h;
     int rc = stream_head(t, stream, &h);
-    struct str head_key = key_stream(key, stream, 0);
+    struct str head_key = key_stream(key, stream, STREAM_HEAD_SEQ);
     struct str id = str_make(key, 8);
     if (rc == 0)
         rc = forget_due(t, h.receipts_due_ms, EXPIRE_RECEIPTS, id);
