@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -529,6 +530,7 @@ static void test_a_producer_killed_at_any_instruction(void **state)
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed assertion must not leave us behind */
             uint64_t head = ring_head(&r);
             for (uint32_t n = 0;; n++) {
                 void *at;
