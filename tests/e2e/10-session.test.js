@@ -1,7 +1,7 @@
 // A session's life: open, look, change, list, end, expire.
 
 import assert from 'node:assert/strict';
-import { problem, status } from './lib/expect.js';
+import { NOBODY, problem, status } from './lib/expect.js';
 import { parked, withServer } from './lib/harness.js';
 import { until } from './lib/wait.js';
 import { mint } from './lib/token.js';
@@ -113,7 +113,7 @@ withServer('session', { sections: { session: { ttl: '10m' } } }, (check) => {
     });
 
     check('that nobody knows is 404 before any cursor is judged', async ({ client }) => {
-        problem(await client.pick('AAAAAAAAAAAAAAAAAAAAAA', { cursor: '0000000000000000.1' }), 404, 'session_unknown');
+        problem(await client.pick(NOBODY, { cursor: '0000000000000000.1' }), 404, 'session_unknown');
         for (const id of ['x', 'A'.repeat(21), 'A'.repeat(500), '%00', '..%2f..']) {
             const answer = await client.get(`/v1/sessions/${id}`);
             assert.ok(answer.status === 404 || answer.status === 400, `${id}: ${answer.status} ${answer.text}`);

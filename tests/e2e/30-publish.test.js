@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { Chain } from './lib/chain.js';
-import { payloads, problem, status } from './lib/expect.js';
+import { NOBODY, payloads, problem, status } from './lib/expect.js';
 import { bothGrades, parked, withServer } from './lib/harness.js';
 
 bothGrades('publishing', {}, (check) => {
@@ -36,7 +36,7 @@ bothGrades('publishing', {}, (check) => {
 
     check('a failure is not remembered', async ({ client }) => {
         const { session } = await client.session();
-        problem(await client.send('AAAAAAAAAAAAAAAAAAAAAA', { data: 1 }, 'k'), 404, 'session_unknown');
+        problem(await client.send(NOBODY, { data: 1 }, 'k'), 404, 'session_unknown');
         problem(await client.send(session, { ttl: 'x', data: 1 }, 'k'), 400, 'bad_request');
         status(await client.send(session, { data: 1 }, 'k'), 201);
     });
@@ -64,7 +64,7 @@ bothGrades('publishing', {}, (check) => {
         const b = await client.session('batch-b');
         const messages = [
             { session: a.session, data: 1, key: 'b1' },
-            { session: 'AAAAAAAAAAAAAAAAAAAAAA', data: 2 },
+            { session: NOBODY, data: 2 },
             { subject: 'batch-b', data: 3 },
             { subject: 'nobody', data: 4 },
             { session: a.session, data: 1, key: 'b1' },
@@ -99,6 +99,18 @@ bothGrades('publishing', {}, (check) => {
         const refused = await client.post('/v1/publish', { messages });
         assert.ok(refused.status === 400 || refused.status === 413, refused.text);
         assert.equal((await client.pick(session, { cursor, limit: 1000 })).json.messages.length, 1000);
+    });
+
+    check('the session of all zero bits is like any that does not exist', async (server) => {
+        const { client } = server;
+        const zero = 'A'.repeat(22);
+        problem(await client.send(zero, { data: 1 }), 404, 'session_unknown');
+        problem(await client.pick(zero), 404, 'session_unknown');
+        problem(await client.ack(zero, (await client.session()).cursor), 404, 'session_unknown');
+        problem(await client.request('DELETE', `/v1/sessions/${zero}`), 404, 'session_unknown');
+        const { results } = status(await client.post('/v1/publish', { messages: [{ session: zero, data: 1 }] }), 200).json;
+        assert.equal(results[0].code, 'session_unknown');
+        assert.equal(await server.metric('restante_commands_bad_total'), 0);
     });
 
     check('a bad batch is refused whole', async ({ client }) => {

@@ -7,7 +7,7 @@ import { exchange, Raw } from './lib/raw.js';
 
 const HEAD = 'Host: x\r\n';
 const GET = (more = '', path = '/healthz') => `GET ${path} HTTP/1.1\r\n${HEAD}${more}\r\n`;
-const POST = (more, body = '') => `POST /v1/publish HTTP/1.1\r\n${HEAD}Content-Type: application/json\r\n${more}\r\n${body}`;
+const POST = (more, body = '') => `POST /v1/publish HTTP/1.1\r\n${HEAD}Authorization: Bearer KEY\r\nContent-Type: application/json\r\n${more}\r\n${body}`;
 
 /** name, statuses that are right, bytes */
 const REFUSED = [
@@ -115,9 +115,9 @@ withServer('HTTP/1.1', { grade: 'memory' }, (check) => {
         assert.equal(answers[0].status, 200);
     });
 
-    check('serves an absolute target and empty lines before a request', async (server) => {
+    check('serves an absolute target, and an empty line before a request', async (server) => {
         const host = `127.0.0.1:${server.port}`;
-        const answer = await exchange(server, `\r\n\r\nGET http://${host}/healthz HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+        const answer = await exchange(server, `\r\nGET http://${host}/healthz HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
         assert.equal(answer.status, 200);
     });
 

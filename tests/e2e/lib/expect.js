@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict';
 
+/** The id of a session that does not exist. */
+export const NOBODY = 'bm9ib2R5IGxpdmVzIGhlcg';
+
 export function problem(answer, status, code) {
     assert.equal(`${answer.status} ${answer.json?.code}`, `${status} ${code}`, answer.text);
     assert.match(answer.headers['content-type'], /^application\/problem\+json/);

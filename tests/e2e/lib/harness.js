@@ -42,10 +42,13 @@ export function bothGrades(title, options, define) {
     for (const grade of ['disk', 'memory']) withServer(`${title} (${grade})`, { ...options, grade }, define);
 }
 
-/** Waits until n polls of a session are parked: their attachments show. */
+/**
+ * Waits until n polls are parked, one of them of this session at least. (All long-polls of a session
+ * show as one connection.)
+ */
 export function parked(client, session, n = 1) {
     return until(`${n} polls are parked`, async () => {
         const seen = await client.get(`/v1/sessions/${session}`);
-        return seen.json.connections.length >= n;
+        return seen.json.connections.length >= 1 && await client.server.metric('restante_polls_parked') >= n;
     });
 }

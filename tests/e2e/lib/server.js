@@ -179,7 +179,7 @@ export class Server {
         return line === undefined ? 0 : Number(line.slice(name.length + 1));
     }
 
-    tail(lines = 60) {
+    tail(lines = 30) {
         return this.log.split('\n').slice(-lines).join('\n');
     }
 
