@@ -49,7 +49,7 @@ static enum code address(struct encoding *e, const struct envelope *env,
     if (env->target == APPEND_SUBJECT)
         return CODE_OK;
     item->name = str_make(NULL, 0);
-    return session_id_parse(env->name, item->session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
+    return rest_session_id(env->name, item->session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
 }
 
 static struct slot encode_item(struct encoding *e, struct json_value v, struct pack *p)

@@ -84,6 +84,16 @@ bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_
 
 /* --- sessions --- */
 
+int rest_session_id(struct str text, uint8_t ret[SESSION_ID_SIZE])
+{
+    static const uint8_t none[SESSION_ID_SIZE];
+    uint8_t id[SESSION_ID_SIZE];
+    if (session_id_parse(text, id) != 0 || memcmp(id, none, sizeof(id)) == 0)
+        return -EINVAL;
+    memcpy(ret, id, sizeof(id));
+    return 0;
+}
+
 void rest_session_head(struct exchange *ex)
 {
     enum code code = ex->principal.kind == PRINCIPAL_SESSION
@@ -120,7 +130,7 @@ bool rest_is_key(struct exchange *ex, enum code code)
 bool rest_session(struct exchange *ex, struct session_copy *ret)
 {
     uint8_t id[SESSION_ID_SIZE];
-    bool parsed = session_id_parse(ex->param[0], id) == 0;
+    bool parsed = rest_session_id(ex->param[0], id) == 0;
     if (ex->principal.kind == PRINCIPAL_SESSION &&
         (!parsed || principal_may_session(&ex->principal, id) != CODE_OK)) {
         refuse_foreign(ex);

@@ -262,7 +262,8 @@ static bool read_request(struct exchange *ex, struct poll *poll, bool *ret_ack)
         !rest_query_u64(ex, "ack", 0, 1, &ack) ||
         !read_cursor(ex, &poll->session, &given, &poll->start))
         return false;
-    if (given) /* who asks from there has it */
+    /* Who asks from there has it; what lies before the session's start is nobody's. */
+    if (given && poll->start > poll->session.start_seq)
         route_touch(ex->worker->route, &poll->session, poll->start);
     *ret_ack = ack && given && poll->start > poll->session.acked;
     return true;

@@ -43,6 +43,8 @@ bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_
 
 /* --- sessions --- */
 
+/* A session id as text. The id of zeros is nobody's: commands do not carry it. 0, -EINVAL. */
+int rest_session_id(struct str text, uint8_t ret[SESSION_ID_SIZE]);
 /* The credential may act for a session at all (401, 403); for on_head. */
 void rest_session_head(struct exchange *ex);
 /* The session of the path's first parameter, if the caller may act for it: 404, 401 token_revoked,

@@ -286,7 +286,7 @@ static void publish(struct exchange *ex, enum append_target target, struct str n
 void publish_session_body(struct exchange *ex)
 {
     uint8_t id[SESSION_ID_SIZE];
-    if (session_id_parse(ex->param[0], id) != 0)
+    if (rest_session_id(ex->param[0], id) != 0)
         exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
     else
         publish(ex, APPEND_SESSION, str_make(NULL, 0), id);

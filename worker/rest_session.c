@@ -1,12 +1,10 @@
 /* rest_session - sessions are looked at, listed, changed and ended; opening is rest_open.c. */
 #include "worker/rest_session.h"
 
-#include "common/attributes.h"
 #include "common/clock.h"
 #include "common/units.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #define CONNECTIONS_SHOWN 100
 #define LIST_DEFAULT 100

@@ -113,13 +113,19 @@ static void tell(struct touch *t, uint64_t now)
     }
 }
 
+/* As much of it as a command carries. */
+static struct str remote_of(const struct pickup *p)
+{
+    return str_make(p->remote, strnlen(p->remote, COMMAND_REMOTE_MAX));
+}
+
 /* A lease for the long-polls of the session; it slides the ttl too. */
 static void lease(struct touch *t, const struct pickup *p, uint64_t now)
 {
     struct command_attach c = {
         .connection = COMMAND_POLL_CONNECTION,
         .transport = str_of(p->transport),
-        .remote = str_of(p->remote),
+        .remote = remote_of(p),
         .lease_ms = p->lease_ms,
     };
     memcpy(c.session, t->session, SESSION_ID_SIZE);
