@@ -1,0 +1,629 @@
+/* stream_model_test - random operations on streams against a model that keeps everything in a list.
+ *
+ * The model knows no heads, tallies, queues or reclaiming: only what each message is by now, and
+ * the rules of retention. After each transaction heads are compared, and pages and receipts read
+ * at random; aborted transactions must leave no trace; the walker runs now and then and at the end.
+ * MODEL_SEED repeats a run, MODEL_STEPS makes it longer. The runs of the tally are made short, so
+ * that streams have many.
+ */
+#define STREAM_RUN 8
+#include "shm/stream_tally.c" /* with that run: the archive's member is not linked */
+
+#include "shm/expiry.h"
+#include "shm/page.h"
+#include "shm/session.h"
+#include "shm/verify.h"
+#include "tests/unit/shm/store_fixture.h"
+
+#include <inttypes.h>
+
+#define STREAMS 7
+#define MAILBOXES 5
+#define MESSAGES_MAX 4000
+#define KEYS 4
+#define LAZY 256
+
+enum fate { ALIVE, ACKED, EXPIRED, TRIMMED, REPLACED };
+
+struct note {
+    uint64_t seq, prev, time_ms, expires_ms;
+    uint32_t bytes;
+    uint8_t key;     /* collapse key, 0 none */
+    uint8_t skipped; /* as appended */
+    uint8_t fate;    /* enum fate */
+};
+
+struct model_stream {
+    uint64_t id;
+    uint8_t session[SESSION_ID_SIZE];
+    bool mailbox;
+    uint64_t last, floor, trimmed, acked, acked_prev, delivered;
+    bool last_gone;
+    unsigned n;
+    struct note note[MESSAGES_MAX];
+};
+
+struct model {
+    uint64_t last_seq;
+    uint32_t sessions_made;
+    struct model_stream stream[STREAMS];
+};
+
+/* Limits stay what they are for a stream's place: each place is another way to be bounded. */
+static const struct stream_limits LIMITS[STREAMS] = {
+    {.messages = 40, .bytes = 4000, .refuse = true, .receipts = true, .receipts_ms = 1u << 30},
+    {.messages = 40, .bytes = 2000, .receipts = true, .receipts_ms = 1u << 30},
+    {.messages = 300, .bytes = 9000, .age_ms = 60000, .receipts = true, .receipts_ms = 20000},
+    {.messages = 12, .age_ms = 20000, .refuse = true, .receipts = true, .receipts_ms = 1u << 30},
+    {.refuse = true},
+    {.messages = 50, .age_ms = 90000},
+    {.messages = 400, .bytes = 30000},
+};
+
+struct run_state {
+    struct fixture *f;
+    struct model *now, *saved;
+    uint64_t random;
+};
+
+static uint64_t dice(struct run_state *r, uint64_t n)
+{
+    r->random ^= r->random << 13;
+    r->random ^= r->random >> 7;
+    r->random ^= r->random << 17;
+    return (r->random >> 11) % n;
+}
+
+/* --- the model --- */
+
+static enum fate fate_by(const struct note *m, uint64_t at_ms, uint64_t age_ms)
+{
+    uint64_t ttl = m->expires_ms ? m->expires_ms : UINT64_MAX;
+    uint64_t age = age_ms ? m->time_ms + age_ms : UINT64_MAX;
+    if (ttl > at_ms && age > at_ms)
+        return ALIVE;
+    return ttl <= age ? EXPIRED : TRIMMED;
+}
+
+static uint64_t model_count(const struct model_stream *s)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < s->n; i++)
+        n += s->note[i].fate == ALIVE;
+    return n;
+}
+
+static uint64_t model_bytes(const struct model_stream *s)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < s->n; i++)
+        n += s->note[i].fate == ALIVE ? s->note[i].bytes : 0;
+    return n;
+}
+
+static uint64_t model_ttls(const struct model_stream *s)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < s->n; i++)
+        n += s->note[i].fate == ALIVE && s->note[i].expires_ms;
+    return n;
+}
+
+static struct note *model_find(struct model_stream *s, uint64_t seq)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->note[i].seq == seq)
+            return &s->note[i];
+    return NULL;
+}
+
+static struct note *model_oldest(struct model_stream *s)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->note[i].fate == ALIVE)
+            return &s->note[i];
+    return NULL;
+}
+
+static void model_gone(struct model_stream *s, struct note *m, enum fate why)
+{
+    m->fate = (uint8_t)why;
+    if (m->seq == s->last && why != TRIMMED)
+        s->last_gone = true;
+}
+
+static void model_cut(struct model_stream *s, const struct stream_limits *l, uint64_t now_ms,
+                      unsigned budget)
+{
+    for (; budget > 0; budget--) {
+        struct note *m = model_oldest(s);
+        if (!m)
+            return;
+        bool aged = l->age_ms && m->time_ms + l->age_ms <= now_ms;
+        bool much = !l->refuse && ((l->messages && model_count(s) > l->messages) ||
+                                   (l->bytes && model_bytes(s) > l->bytes));
+        if (!aged && (!much || m->seq == s->last))
+            return;
+        enum fate why = fate_by(m, now_ms, l->age_ms);
+        why = why == ALIVE ? TRIMMED : why;
+        model_gone(s, m, why);
+        s->floor = m->seq;
+        if (why == TRIMMED)
+            s->trimmed = m->seq;
+    }
+}
+
+static struct note *model_bearer(struct model_stream *s, uint8_t key)
+{
+    for (unsigned i = s->n; key && i-- > 0;)
+        if (s->note[i].key == key && s->note[i].fate == ALIVE)
+            return &s->note[i];
+    return NULL;
+}
+
+static bool model_fits(struct model_stream *s, const struct stream_limits *l, const struct note *m)
+{
+    const struct note *old = model_bearer(s, m->key);
+    uint64_t count = model_count(s) - (old ? 1 : 0) + 1;
+    uint64_t bytes = model_bytes(s) - (old ? old->bytes : 0) + m->bytes;
+    return (!l->messages || count <= l->messages) && (!l->bytes || bytes <= l->bytes);
+}
+
+static bool model_room(struct model_stream *s, const struct stream_limits *l, const struct note *m,
+                       uint64_t now_ms, unsigned budget)
+{
+    if (model_fits(s, l, m))
+        return true;
+    if (l->age_ms)
+        model_cut(s, l, now_ms, budget);
+    /* The bearer's place counts as free until it is gone itself; what is looked at is the oldest
+     * first. */
+    const struct note *bearer = model_bearer(s, m->key);
+    uint64_t bearer_seq = bearer ? bearer->seq : 0, bearer_bytes = bearer ? bearer->bytes : 0;
+    for (unsigned i = 0; i < s->n; i++) {
+        struct note *x = &s->note[i];
+        uint64_t count = model_count(s) + 1, bytes = model_bytes(s) + m->bytes;
+        if (bearer_seq > s->floor) {
+            count--;
+            bytes -= bearer_bytes;
+        }
+        if ((!l->messages || count <= l->messages) && (!l->bytes || bytes <= l->bytes))
+            break;
+        if (x->fate == ALIVE && x->expires_ms && x->expires_ms <= now_ms)
+            model_gone(s, x, fate_by(x, now_ms, l->age_ms));
+    }
+    return model_fits(s, l, m);
+}
+
+static bool model_append(struct model_stream *s, const struct stream_limits *l, struct note m,
+                         uint64_t now_ms, unsigned budget)
+{
+    if (l->refuse && !model_room(s, l, &m, now_ms, budget + 2))
+        return false;
+    struct note *old = model_bearer(s, m.key);
+    if (old) {
+        enum fate why = fate_by(old, now_ms, l->age_ms);
+        model_gone(s, old, why == ALIVE ? REPLACED : why);
+    }
+    struct note *last = model_find(s, s->last);
+    m.prev = s->last;
+    m.skipped = last && (s->last_gone || fate_by(last, now_ms, l->age_ms) != ALIVE);
+    m.fate = ALIVE;
+    s->note[s->n++] = m;
+    s->last = m.seq;
+    s->last_gone = false;
+    uint64_t messages = l->messages + (l->messages >= LAZY ? l->messages / 8 : 0);
+    uint64_t bytes = l->bytes + (model_count(s) >= LAZY ? l->bytes / 8 : 0);
+    bool over = (messages && model_count(s) > messages) || (bytes && model_bytes(s) > bytes);
+    if (!l->refuse && over)
+        model_cut(s, l, now_ms, budget + 2);
+    return true;
+}
+
+static void model_ack(struct model_stream *s, const struct stream_limits *l, uint64_t seq,
+                      uint64_t now_ms)
+{
+    seq = seq < s->last ? seq : s->last;
+    if (seq <= s->floor)
+        return;
+    for (unsigned i = 0; i < s->n && s->note[i].seq <= seq; i++) {
+        struct note *m = &s->note[i];
+        if (m->fate != ALIVE)
+            continue;
+        enum fate why = fate_by(m, now_ms, l->age_ms);
+        m->fate = (uint8_t)(why == ALIVE ? ACKED : why);
+    }
+    s->floor = seq;
+}
+
+static bool model_visible(const struct model_stream *s, const struct note *m, uint64_t now_ms,
+                          uint64_t age_ms)
+{
+    return m && m->fate == ALIVE && m->seq > s->floor && fate_by(m, now_ms, age_ms) == ALIVE;
+}
+
+/* --- operations, on both --- */
+
+static void new_session(struct run_state *r, unsigned at)
+{
+    struct fixture *f = r->f;
+    struct model_stream *s = &r->now->stream[at];
+    struct session row = {.created_ms = f->now_ms,
+                          .expires_ms = f->now_ms + (1u << 30),
+                          .ttl_ms = 1u << 30,
+                          .start_seq = f->meta.last_seq,
+                          .subject = STR("model"),
+                          .name = at == 0 ? STR("first") : str_make(NULL, 0),
+                          .attributes = STR("{}")};
+    memset(s, 0, sizeof(*s));
+    s->mailbox = true;
+    key_u64(s->session, at);
+    key_u64(s->session + 8, ++r->now->sessions_made);
+    memcpy(row.id, s->session, SESSION_ID_SIZE);
+    assert_int_equal(session_create(f->txn, &row), 0);
+    s->id = row.stream;
+}
+
+static void op_append(struct run_state *r, unsigned at)
+{
+    static const char text[600];
+    struct fixture *f = r->f;
+    struct model_stream *s = &r->now->stream[at];
+    if (s->n == MESSAGES_MAX)
+        return;
+    struct note n = {.seq = r->now->last_seq + 1 + dice(r, 2),
+                     .time_ms = f->now_ms,
+                     .bytes = (uint32_t)(dice(r, 10) == 0 ? dice(r, 600) : dice(r, 60)),
+                     .key = (uint8_t)(dice(r, 4) == 0 ? 1 + dice(r, KEYS) : 0)};
+    if (dice(r, 3) == 0)
+        n.expires_ms = f->now_ms + 1 + dice(r, dice(r, 2) ? 3000 : 100000);
+    char key[2] = {(char)('a' + n.key), 0};
+    struct message m = {.seq = n.seq,
+                        .time_ms = n.time_ms,
+                        .expires_ms = n.expires_ms,
+                        .flags = MESSAGE_TEXT,
+                        .collapse = n.key ? str_of(key) : str_make(NULL, 0),
+                        .payload = str_make(text, n.bytes)};
+    unsigned budget = (unsigned)dice(r, 4), had = budget;
+    int rc = stream_append(f->txn, s->id, &m, &LIMITS[at], f->now_ms, &budget);
+    bool stored = model_append(s, &LIMITS[at], n, f->now_ms, had);
+    assert_int_equal(rc, stored ? 0 : CODE_MAILBOX_FULL);
+    if (!stored)
+        return;
+    r->now->last_seq = f->meta.last_seq = n.seq;
+    assert_int_equal(m.prev, s->note[s->n - 1].prev);
+    assert_int_equal((m.flags & MESSAGE_SKIPPED) != 0, s->note[s->n - 1].skipped);
+}
+
+static void op_ack(struct run_state *r, unsigned at)
+{
+    struct fixture *f = r->f;
+    struct model_stream *s = &r->now->stream[at];
+    uint64_t had = model_count(s), removed = 0;
+    uint64_t seq = dice(r, 4) == 0 ? f->meta.last_seq : s->floor + dice(r, s->last - s->floor + 2);
+    unsigned budget = (unsigned)dice(r, 5);
+    if (!s->mailbox || seq > f->meta.last_seq)
+        return;
+    struct session row;
+    assert_int_equal(session_get(f->txn, s->session, &row), 0);
+    if (seq > row.acked) {
+        row.acked_prev = s->acked_prev = row.acked;
+        row.acked = s->acked = seq;
+        row.acked_ms = f->now_ms;
+        if (seq > row.delivered) {
+            row.delivered_prev = row.delivered;
+            row.delivered = s->delivered = seq;
+        }
+        assert_int_equal(session_put(f->txn, &row), 0);
+        assert_int_equal(stream_ack(f->txn, s->id, seq, f->now_ms, &LIMITS[at], &budget, &removed),
+                         0);
+        model_ack(s, &LIMITS[at], seq, f->now_ms);
+    }
+    assert_int_equal(removed, had - model_count(s));
+}
+
+static void op_empty(struct run_state *r, unsigned at)
+{
+    struct model_stream *s = &r->now->stream[at];
+    unsigned budget = (unsigned)dice(r, 5);
+    if (s->mailbox)
+        return;
+    assert_int_equal(stream_empty(r->f->txn, s->id, &budget), 0);
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->note[i].fate == ALIVE)
+            s->note[i].fate = ACKED;
+    s->floor = s->last;
+}
+
+static void op_drop(struct run_state *r, unsigned at)
+{
+    struct model_stream *s = &r->now->stream[at];
+    unsigned budget = (unsigned)dice(r, 5);
+    struct session row;
+    if (!s->mailbox || dice(r, 20) != 0)
+        return;
+    assert_int_equal(session_get(r->f->txn, s->session, &row), 0);
+    assert_int_equal(session_remove(r->f->txn, &row, &budget), 0);
+    new_session(r, at);
+}
+
+static unsigned place_of(struct run_state *r, uint64_t id)
+{
+    for (unsigned i = 0; i < STREAMS; i++)
+        if (r->now->stream[i].id == id)
+            return i;
+    return STREAMS;
+}
+
+static void swept_message(struct run_state *r, unsigned at, const struct expiry_row *row)
+{
+    struct fixture *f = r->f;
+    struct model_stream *s = &r->now->stream[at];
+    bool removed = true;
+    struct note *m = model_find(s, key_u64_get(row->id + 8));
+    assert_non_null(m);
+    bool due = m->fate == ALIVE && m->expires_ms <= f->now_ms;
+    assert_int_equal(stream_expire_message(f->txn, s->id, m->seq, f->now_ms, &LIMITS[at], &removed),
+                     0);
+    assert_int_equal(removed, due);
+    if (removed)
+        model_gone(s, m, fate_by(m, f->now_ms, LIMITS[at].age_ms));
+}
+
+static void op_sweep(struct run_state *r)
+{
+    struct fixture *f = r->f;
+    struct expiry_row row;
+    for (unsigned i = 0; i < 6 && expiry_take(f->txn, f->now_ms, &row) == 0; i++) {
+        uint64_t id = key_u64_get(row.id);
+        unsigned at = place_of(r, id), budget = 1 + (unsigned)dice(r, 6), had = budget;
+        int rc = 0;
+        if (row.kind == EXPIRE_RECLAIM) {
+            rc = stream_reclaim(f->txn, id, &budget);
+        } else if (at == STREAMS) {
+            continue; /* of a dropped stream */
+        } else if (row.kind == EXPIRE_MESSAGE) {
+            swept_message(r, at, &row);
+        } else if (row.kind == EXPIRE_RECEIPTS) {
+            rc = stream_expire_receipts(f->txn, id, f->now_ms, &LIMITS[at], &budget);
+        } else if (row.kind == EXPIRE_AGE) {
+            rc = stream_expire_age(f->txn, id, f->now_ms, &LIMITS[at], &budget);
+            model_cut(&r->now->stream[at], &LIMITS[at], f->now_ms, had);
+        }
+        assert_int_equal(rc, 0);
+    }
+}
+
+static void step(struct run_state *r)
+{
+    unsigned at = (unsigned)dice(r, STREAMS);
+    uint64_t d = dice(r, 100);
+    if (d < 62)
+        op_append(r, at);
+    else if (d < 72)
+        op_ack(r, at);
+    else if (d < 92)
+        op_sweep(r);
+    else if (d < 94)
+        op_empty(r, at);
+    else
+        op_drop(r, at);
+}
+
+/* --- comparing --- */
+
+static void compare_heads(struct run_state *r, struct txn *t)
+{
+    for (unsigned i = 0; i < STREAMS; i++) {
+        const struct model_stream *s = &r->now->stream[i];
+        struct stream_head h;
+        assert_int_equal(stream_head(t, s->id, &h), 0);
+        assert_int_equal(h.count, model_count(s));
+        assert_int_equal(h.bytes, model_bytes(s));
+        assert_int_equal(h.with_ttl, model_ttls(s));
+        assert_int_equal(h.last, s->last);
+        assert_int_equal(h.floor, s->floor);
+        assert_int_equal(h.trimmed, s->trimmed);
+    }
+}
+
+struct expected {
+    uint64_t stream, seq, prev;
+    bool skipped;
+};
+
+struct reading {
+    struct expected want[STREAMS * MESSAGES_MAX];
+    size_t n, at;
+};
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct expected *x = a, *y = b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static bool on_message(void *arg, uint64_t stream, const struct message *m)
+{
+    struct reading *g = arg;
+    assert_true(g->at < g->n);
+    const struct expected *want = &g->want[g->at++];
+    assert_int_equal(m->seq, want->seq);
+    assert_int_equal(stream, want->stream);
+    assert_int_equal(m->prev, want->prev);
+    assert_int_equal((m->flags & MESSAGE_SKIPPED) != 0, want->skipped);
+    return m->seq % 13 != 0; /* stop now and then */
+}
+
+static void expect_stream(struct run_state *r, struct reading *g, unsigned at,
+                          const struct page_source *src, uint64_t cursor)
+{
+    struct model_stream *s = &r->now->stream[at];
+    uint64_t had = cursor > src->join ? cursor : src->join;
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct note *m = &s->note[i];
+        if (m->seq <= had || !model_visible(s, m, r->f->now_ms, src->age_ms))
+            continue;
+        bool hole = m->prev > src->join && m->prev > s->trimmed &&
+                    !model_visible(s, model_find(s, m->prev), r->f->now_ms, src->age_ms);
+        g->want[g->n++] = (struct expected){s->id, m->seq, m->prev, hole || m->skipped};
+    }
+}
+
+/* A pick-up of one mailbox and some topics, in pages of random size, from a random cursor. */
+static void compare_page(struct run_state *r, struct txn *t, struct reading *g)
+{
+    static struct page p;
+    struct page_source src[3];
+    size_t n = 0;
+    uint64_t cursor = dice(r, r->now->last_seq + 2);
+    g->n = g->at = 0;
+    memset(&p, 0, sizeof(p));
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned at = i == 0 ? (unsigned)dice(r, MAILBOXES) : MAILBOXES + i - 1;
+        const struct model_stream *s = &r->now->stream[at];
+        uint64_t join = at < MAILBOXES ? s->acked : dice(r, 2) * dice(r, s->last + 1);
+        if (i > 0 && dice(r, 2))
+            continue;
+        src[n] = (struct page_source){s->id, join, LIMITS[at].age_ms};
+        expect_stream(r, g, at, &src[n], cursor);
+        uint64_t had = cursor > join ? cursor : join;
+        if (had < s->trimmed)
+            p.lost[p.nlost++] = (struct page_lost){s->id, had + 1, s->trimmed};
+        n++;
+    }
+    qsort(g->want, g->n, sizeof(g->want[0]), by_seq);
+    struct page_lost lost[3];
+    size_t nlost = p.nlost;
+    memcpy(lost, p.lost, sizeof(lost));
+    p.cursor = cursor;
+    p.sources = src;
+    p.nsources = n;
+    p.now_ms = r->f->now_ms;
+    p.on_message = on_message;
+    p.arg = g;
+    for (bool first = true;; first = false) {
+        size_t before = g->at;
+        p.limit = 1 + dice(r, 30);
+        p.max_bytes = dice(r, 500);
+        assert_int_equal(page_read(t, &p), 0);
+        assert_int_equal(p.ret_count, g->at - before);
+        assert_true(p.ret_count <= p.limit);
+        if (first) {
+            assert_int_equal(p.nlost, nlost);
+            assert_memory_equal(p.lost, lost, nlost * sizeof(lost[0]));
+        }
+        p.cursor = p.ret_cursor;
+        p.high = p.ret_high;
+        if (!p.ret_more)
+            break;
+        assert_true(p.ret_count > 0);
+        assert_int_equal(p.ret_cursor, g->want[g->at - 1].seq);
+    }
+    assert_int_equal(g->at, g->n);
+    assert_true(p.ret_cursor >= r->now->last_seq);
+}
+
+static enum receipt_state state_of(const struct model_stream *s, const struct note *m,
+                                   uint64_t now_ms, uint64_t age_ms)
+{
+    static const enum receipt_state state[] = {[ACKED] = RECEIPT_ACKED,
+                                               [EXPIRED] = RECEIPT_EXPIRED,
+                                               [TRIMMED] = RECEIPT_TRIMMED,
+                                               [REPLACED] = RECEIPT_REPLACED};
+    enum fate fate = m->fate == ALIVE ? fate_by(m, now_ms, age_ms) : (enum fate)m->fate;
+    if (fate != ALIVE)
+        return state[fate];
+    return m->seq <= s->delivered ? RECEIPT_DELIVERED : RECEIPT_STORED;
+}
+
+static void compare_receipts(struct run_state *r, struct txn *t)
+{
+    unsigned at = (unsigned)dice(r, MAILBOXES);
+    const struct model_stream *s = &r->now->stream[at];
+    struct session row;
+    struct stream_head h;
+    assert_int_equal(session_get(t, s->session, &row), 0);
+    assert_int_equal(stream_head(t, s->id, &h), 0);
+    assert_true(!LIMITS[at].messages || h.receipts <= LIMITS[at].messages);
+    for (unsigned i = 0; i < 8 && s->n > 0; i++) {
+        const struct note *m = &s->note[dice(r, s->n)];
+        struct receipt got;
+        assert_int_equal(stream_receipt(t, &row, m->seq, r->f->now_ms, LIMITS[at].age_ms, &got), 0);
+        enum receipt_state want = state_of(s, m, r->f->now_ms, LIMITS[at].age_ms);
+        /* A header that has aged out, or an acked message among such: unknown, never a guess. */
+        if (got.state == RECEIPT_UNKNOWN && m->fate != ALIVE && m->seq <= h.receipt_lost)
+            continue;
+        if (want != got.state)
+            print_message("seq %" PRIu64 " of place %u\n", m->seq, at);
+        assert_string_equal(receipt_state_text(got.state), receipt_state_text(want));
+        if (got.time_ms)
+            assert_int_equal(got.time_ms, m->time_ms);
+    }
+}
+
+static void verify_all(struct txn *t)
+{
+    struct buf report;
+    uint64_t violations = 1;
+    buf_init(&report, 1 << 20);
+    assert_int_equal(verify_txn(t, &report, &violations), 0);
+    if (violations)
+        print_message("%.*s", (int)report.len, report.data);
+    buf_free(&report);
+    assert_int_equal(violations, 0);
+}
+
+static void test_random_operations(void **state)
+{
+    struct run_state r = {.f = *state};
+    const char *seed = getenv("MODEL_SEED"), *steps = getenv("MODEL_STEPS");
+    struct reading *g = malloc(sizeof(*g));
+    unsigned long n = steps ? strtoul(steps, NULL, 0) : 6000;
+    r.random = seed ? strtoull(seed, NULL, 0) : (uint64_t)getpid() * 2654435761u + 1;
+    print_message("MODEL_SEED=%" PRIu64 " MODEL_STEPS=%lu\n", r.random, n);
+    r.now = calloc(1, sizeof(*r.now));
+    r.saved = calloc(1, sizeof(*r.saved));
+    assert_true(g && r.now && r.saved);
+
+    fixture_write(r.f);
+    for (unsigned i = 0; i < MAILBOXES; i++)
+        new_session(&r, i);
+    for (unsigned i = MAILBOXES; i < STREAMS; i++)
+        assert_int_equal(stream_create(r.f->txn, STREAM_TOPIC, &r.now->stream[i].id), 0);
+    fixture_commit(r.f);
+
+    for (unsigned long i = 0; i < n;) {
+        struct meta meta = r.f->meta;
+        *r.saved = *r.now;
+        r.f->now_ms += dice(&r, 3) ? dice(&r, 400) : dice(&r, 9000);
+        fixture_write(r.f);
+        for (uint64_t ops = 1 + dice(&r, 20); ops > 0; ops--, i++)
+            step(&r);
+        if (dice(&r, 8) == 0) {
+            fixture_abort(r.f);
+            *r.now = *r.saved;
+            r.f->meta = meta;
+        } else {
+            fixture_commit(r.f);
+        }
+        struct txn *t = fixture_read(r.f);
+        compare_heads(&r, t);
+        compare_page(&r, t, g);
+        compare_receipts(&r, t);
+        if (dice(&r, 40) == 0)
+            verify_all(t);
+        fixture_read_done(r.f);
+    }
+    verify_all(fixture_read(r.f));
+    fixture_read_done(r.f);
+    free(g);
+    free(r.now);
+    free(r.saved);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {fixture_test(test_random_operations)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
