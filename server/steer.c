@@ -78,12 +78,12 @@ void steer_proceed(struct supervisor *s)
         changed = changed || serves[i] != s->serves[i];
         nserving += serves[i];
     }
-    if (!changed)
-        return;
+    if (!changed || s->stop.phase != STOP_NOT)
+        return; /* while draining nobody accepts */
     memcpy(s->serves, serves, sizeof(serves));
     int rc = steer_set(&s->listens, serves, s->nworkers);
     if (rc)
         log_event(LOG_WARN, "steer_failed", LOG_U("serving", nserving), LOG_E(rc));
     else
-        log_event(LOG_INFO, "steered", LOG_U("serving", nserving), LOG_U("workers", s->nworkers));
+        log_event(LOG_DEBUG, "steered", LOG_U("serving", nserving), LOG_U("workers", s->nworkers));
 }

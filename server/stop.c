@@ -68,7 +68,8 @@ static void deadline_passed(struct supervisor *s)
 static void writer_proceed(struct supervisor *s)
 {
     struct child *w = supervisor_writer(s);
-    bool never_ready = atomic_load(&s->board->writer_ready) == 0; /* no command in any ring */
+    /* Then no command can be in any ring, and it may be waiting for a lock. */
+    bool never_ready = atomic_load(&s->board->writer_ready) == 0;
 
     if (never_ready)
         w->wanted = false;
@@ -76,7 +77,7 @@ static void writer_proceed(struct supervisor *s)
         s->stop.phase = STOP_DONE;
     } else if (w->pid > 0 && !w->told && (never_ready || child_state(s, w) != SEAT_STARTING)) {
         w->told = true;
-        child_signal(w, SIGTERM);
+        child_signal(w, never_ready ? SIGKILL : SIGTERM);
     }
 }
 

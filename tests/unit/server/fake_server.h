@@ -374,7 +374,11 @@ static void FAKE_UNUSED fake_remove(struct fake_server *s)
     static const char *const files[] = {"lib/lock", "lib/session.keys", "lib/notes", "lib", "run",
                                         "log"};
     char path[128];
+    char *text = fake_read(s->log);
 
+    if (strstr(text, "Sanitizer") || strstr(text, "runtime error"))
+        fake_fail(s, "a sanitizer complained");
+    free(text);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", s->dir, files[i]);
         (void)remove(path);
