@@ -122,11 +122,10 @@ int main(int argc, char **argv)
         title_take(argc, argv, &title);
         return role_run(roles, sizeof(roles) / sizeof(roles[0]), &title);
     case VERB_RUN:
-        title_take(argc, argv, &title);
-        return config_verb(&o, &title);
     case VERB_CHECK:
     case VERB_SHOW:
-        return config_verb(&o, NULL);
+        title_take(argc, argv, &title);
+        return config_verb(&o, &title);
     case VERB_SAMPLE:
     case VERB_VERSION:
     case VERB_HELP:
