@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "shm/feed.h"
+#include "tests/unit/failmalloc.h"
 
 #define SIZE 4096u
 
@@ -331,6 +332,18 @@ static void test_a_body_over_its_buffer_keeps_the_reader(void **state)
     expect(x, &r, FEED_MESSAGE, 1, 100);
 }
 
+static void test_no_memory_keeps_the_reader(void **state)
+{
+    struct fixture *x = *state;
+    publish_one(&x->writer, 1, 100);
+    struct feed_reader r = {0};
+    failmalloc_arm(1);
+    expect_code(x, &r, -ENOMEM);
+    assert_true(failmalloc_disarm());
+    assert_int_equal(r.pos, 0);
+    expect(x, &r, FEED_MESSAGE, 1, 100);
+}
+
 static void test_maps_are_judged(void **state)
 {
     struct fixture *x = *state;
@@ -601,6 +614,7 @@ int main(void)
         T(test_what_makes_no_sense_counts_as_lapped),
         T(test_no_seq_at_the_head),
         T(test_a_body_over_its_buffer_keeps_the_reader),
+        T(test_no_memory_keeps_the_reader),
         T(test_maps_are_judged),
         T(test_lapped_while_copying),
         T(test_a_full_lap_but_one_while_copying),
