@@ -295,6 +295,9 @@ void pickup_lapped(struct pickup *p)
 
 void pickup_ending(struct pickup *p, enum code why)
 {
+    /* It takes nothing any more, so its cursor must not move with the feed either. */
+    p->cursor = pickup_cursor(p);
+    p->state = PICKUP_STOPPED;
     p->ending = (uint8_t)why;
     queue_turn(p);
 }

@@ -81,18 +81,17 @@ static void answer(struct poll *poll, uint64_t cursor, bool more)
     exchange_answer(ex, 200, JSON_TYPE);
 }
 
+static bool has_something(const struct poll *poll)
+{
+    return poll->count || poll->truncated.len;
+}
+
 static void answer_nothing(struct poll *poll, uint64_t cursor)
 {
     struct exchange *ex = poll->ask.ex;
     rest_release(&poll->ask);
     add_cursor_header(ex, cursor);
     exchange_answer(ex, 204, NULL);
-}
-
-static void on_wait_over(void *arg)
-{
-    struct poll *poll = arg;
-    answer_nothing(poll, pickup_cursor(poll->pickup));
 }
 
 /* --- the pick-up's callbacks --- */
@@ -136,19 +135,32 @@ static void on_undo(void *arg)
     poll->count = poll->bytes = poll->last = 0;
 }
 
-static void on_pause(void *arg, uint64_t cursor, bool more)
+static void stop_and_answer(struct poll *poll, uint64_t cursor, bool more)
 {
-    struct poll *poll = arg;
-    struct exchange *ex = poll->ask.ex;
-    if (!poll->count && !poll->truncated.len && poll->wait_ms) {
-        if (!ex->parked)
-            exchange_park(ex);
-        return;
-    }
     pickup_stop(poll->pickup);
     poll->pickup = NULL;
     wheel_cancel(&poll->timer);
     answer(poll, cursor, more);
+}
+
+static void on_pause(void *arg, uint64_t cursor, bool more)
+{
+    struct poll *poll = arg;
+    struct exchange *ex = poll->ask.ex;
+    if (has_something(poll) || !poll->wait_ms)
+        stop_and_answer(poll, cursor, more);
+    else if (!ex->parked)
+        exchange_park(ex);
+}
+
+static void on_wait_over(void *arg)
+{
+    struct poll *poll = arg;
+    uint64_t cursor = pickup_cursor(poll->pickup);
+    if (has_something(poll)) /* taken, and its turn to say so has not come yet */
+        stop_and_answer(poll, cursor, false);
+    else
+        answer_nothing(poll, cursor);
 }
 
 static void on_end(void *arg, enum code code, uint64_t cursor)
