@@ -1,8 +1,8 @@
 /* address - the text of a listening address, judged and taken apart.
  *
  * "127.0.0.1:8080" (IPv4), "[::1]:8080" (IPv6), "*:8080" (every interface, both families),
- * "unix:/path". Numbers only: nothing is looked up. Ports are 0..65535 without leading zeros; 0 lets
- * the kernel choose. A unix path fits sockaddr_un (at most 107 bytes). Pure; any process.
+ * "unix:/path". Numbers only: nothing is looked up. Ports are 0..65535 without leading zeros; 0
+ * lets the kernel choose. A unix path fits sockaddr_un (at most 107 bytes). Pure; any process.
  */
 #ifndef COMMON_ADDRESS_H
 #define COMMON_ADDRESS_H

@@ -12,6 +12,7 @@
 #include "common/digest.h"
 #include "common/ids.h"
 #include "common/token.h"
+#include "tests/unit/failmalloc.h"
 
 #define NOW_S 1700000000ull
 #define NOW_MS (NOW_S * 1000)
@@ -449,13 +450,48 @@ static void test_mint(void **state)
     buf_free(&b);
 }
 
+/* Each allocation fails once: the caller is told so, and nothing leaks. */
+static int verify_once(void *token)
+{
+    struct token_claims c;
+    enum code code = verify(1, token, &c);
+
+    if (code == CODE_OK)
+        token_claims_free(&c);
+    return code == CODE_OK ? 0 : code == CODE_INTERNAL ? -ENOMEM : -EINVAL;
+}
+
+static int mint_once(void *arg)
+{
+    struct buf b;
+
+    (void)arg;
+    buf_init(&b, TOKEN_MAX);
+    int rc = token_jwt_mint(&two_keys[0], STR("u"), STR("[\"a\"]"), STR("{}"), NOW_MS, 1000, &b);
+    buf_free(&b);
+    return rc;
+}
+
+static void test_no_memory(void **state)
+{
+    char token[TOKEN_MAX];
+
+    (void)state;
+    sign(HS256,
+         "{\"sub\":\"u\",\"exp\":1700000100,\"jti\":\"j\",\"topics\":[\"a\",\"b\"],"
+         "\"attributes\":{}}",
+         secret_a, token);
+    assert_int_equal(failmalloc_each(verify_once, token), 6);
+    assert_true(failmalloc_each(mint_once, NULL) > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rfc7515_a1), cmocka_unit_test(test_headers),
         cmocka_unit_test(test_claims),     cmocka_unit_test(test_ceilings),
         cmocka_unit_test(test_form),       cmocka_unit_test(test_result),
-        cmocka_unit_test(test_mint),
+        cmocka_unit_test(test_mint),       cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
