@@ -43,9 +43,11 @@ static void grow(struct subscriptions *t)
 int subscriptions_open(struct route *r)
 {
     struct subscriptions *t = &r->subscriptions;
+    t->bucket = calloc(BUCKETS_FIRST, sizeof(*t->bucket));
+    if (!t->bucket)
+        return -ENOMEM;
     t->nbuckets = BUCKETS_FIRST;
-    t->bucket = calloc(t->nbuckets, sizeof(*t->bucket));
-    return t->bucket ? 0 : -ENOMEM;
+    return 0;
 }
 
 void subscriptions_close(struct route *r)

@@ -209,9 +209,11 @@ static uint64_t slid_ms(const struct route *r, const struct session *s, uint64_t
 
 int touches_open(struct route *r)
 {
-    r->touches.nbuckets = BUCKETS_FIRST;
     r->touches.bucket = calloc(BUCKETS_FIRST, sizeof(*r->touches.bucket));
-    return r->touches.bucket ? 0 : -ENOMEM;
+    if (!r->touches.bucket)
+        return -ENOMEM;
+    r->touches.nbuckets = BUCKETS_FIRST;
+    return 0;
 }
 
 void touches_close(struct route *r)

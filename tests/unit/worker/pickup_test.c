@@ -10,9 +10,9 @@ struct client {
     uint64_t seq[SEEN_MAX], prev[SEEN_MAX];
     uint16_t flags[SEEN_MAX];
     char last[64];
-    size_t n, mark;      /* mark: n at the last pause */
-    size_t room;         /* PICKUP_FULL at so many; 0 never */
-    size_t refuse_from;  /* PICKUP_REFUSED from so many on; 0 never */
+    size_t n, mark;     /* mark: n at the last pause */
+    size_t room;        /* PICKUP_FULL at so many; 0 never */
+    size_t refuse_from; /* PICKUP_REFUSED from so many on; 0 never */
     unsigned pauses, truncated, undone, ends;
     uint64_t cursor;
     bool more, stop;

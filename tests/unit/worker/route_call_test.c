@@ -154,8 +154,8 @@ static void what_can_never_be_answered_is_too_large(void **state)
     (void)state;
     struct asked a;
     struct route_call *call;
-    assert_int_equal(
-        ask_for((struct wish){.bytes = 1, .reply = F.reply.size}, 1, &a, &call), -EMSGSIZE);
+    assert_int_equal(ask_for((struct wish){.bytes = 1, .reply = F.reply.size}, 1, &a, &call),
+                     -EMSGSIZE);
     assert_int_equal(ask_for((struct wish){.bytes = 1}, F.inbox.size, &a, &call), -EMSGSIZE);
 }
 

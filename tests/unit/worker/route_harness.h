@@ -60,10 +60,10 @@ static struct {
     struct stored stored[STORED_MAX];
     size_t nstored;
     uint64_t last_seq;
-    uint64_t trimmed;   /* of stream 1 */
-    int fail_reads;     /* so many page reads fail with fail_with */
+    uint64_t trimmed; /* of stream 1 */
+    int fail_reads;   /* so many page reads fail with fail_with */
     int fail_with;
-    size_t fail_after;  /* messages handed out before a read fails */
+    size_t fail_after; /* messages handed out before a read fails */
     unsigned reads, pages;
     bool in_txn;
 } F;
@@ -251,10 +251,8 @@ HARNESS_UNUSED static struct stored *store_put(uint64_t stream, uint64_t seq, ui
 HARNESS_UNUSED static void feed_put(const struct feed_target *targets, size_t n, uint16_t flags,
                                     uint64_t expires_ms, const char *payload)
 {
-    struct message m = {.time_ms = 1000,
-                        .expires_ms = expires_ms,
-                        .flags = flags,
-                        .payload = str_of(payload)};
+    struct message m = {
+        .time_ms = 1000, .expires_ms = expires_ms, .flags = flags, .payload = str_of(payload)};
     void *at;
     assert_int_equal(feed_prepare(&F.feed, &F.feed_head, FEED_MESSAGE, targets[n - 1].seq,
                                   feed_message_size(&m, n), &at),
@@ -312,8 +310,7 @@ HARNESS_UNUSED static uint32_t take_command(struct command_header *ret, struct u
         return 0;
     ring_release(&F.inbox, F.inbox_pos);
     memcpy(ret, record, sizeof(*ret));
-    *ret_body =
-        unpack_from((const unsigned char *)record + sizeof(*ret), len - sizeof(*ret));
+    *ret_body = unpack_from((const unsigned char *)record + sizeof(*ret), len - sizeof(*ret));
     return ret->type;
 }
 
@@ -405,6 +402,7 @@ static int harness_open_sized(uint64_t inbox, uint64_t reply, uint64_t feed)
     F.bell = (struct bell){.fd = -1, .asleep = &F.board->seat[BOARD_WRITER].asleep};
     atomic_store(&F.board->epoch, EPOCH);
     atomic_store(&F.board->writer_ready, 1);
+    atomic_store(&F.board->clock_offset_ms, (int64_t)(clock_wall_ms() - clock_boot_ms()));
     uint64_t now = board_now_ms(F.board);
     for (int i = 0; i < SESSIONS; i++) {
         struct session *s = &F.session[i];
