@@ -1,0 +1,299 @@
+/* The writer dies at every step of its batch and of its recovery, and between the pages that its
+ * commit writes; whoever comes next finishes or forgets. Afterwards every command was answered
+ * once, every accepted message is in the store and on the feed exactly once, in order (rules 1 and
+ * 2). */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The sources of the writer, with our own kill points in them. */
+static void pass(const char *name);
+#define KILLPOINT(name) pass(name)
+#include "shm/writer/apply.c"
+#include "shm/writer/apply_append.c"
+#include "shm/writer/apply_session.c"
+#include "shm/writer/batch.c"
+#include "shm/writer/prepare.c"
+#include "shm/writer/recover.c"
+#include "shm/writer/storetime.c"
+#include "shm/writer/sweep.c"
+
+#include "rig.c"
+
+#include "shm/page.h"
+#include "shm/verify.h"
+
+#define DIED 77
+#define MESSAGES 6
+
+static unsigned passes, die_at;
+static bool armed;
+
+static void pass(const char *name)
+{
+    (void)name;
+    if (armed && ++passes == die_at)
+        _exit(DIED);
+}
+
+/* LMDB's writes are steps too: before and after each. */
+static ssize_t counted_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    pass("before pwrite");
+    ssize_t done = syscall(SYS_pwrite64, fd, p, n, at);
+    pass("after pwrite");
+    return done;
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    return counted_pwrite(fd, p, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
+{
+    return counted_pwrite(fd, p, n, at);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+    pass("before writev");
+    ssize_t done = syscall(SYS_writev, fd, iov, n);
+    pass("after writev");
+    return done;
+}
+
+static const uint8_t alice[SESSION_ID_SIZE] = {1};
+
+/* A writer in a child that dies at pass `at` (0: never). The child's exit status. */
+static int run_writer(struct rig *r, unsigned at, unsigned *ret_passes)
+{
+    int report[2];
+    assert_int_equal(pipe(report), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        passes = 0;
+        die_at = at;
+        armed = true;
+        struct writer *w = rig_writer(r);
+        rig_run(w);
+        armed = false;
+        _exit(write(report[1], &passes, sizeof(passes)) == sizeof(passes) ? 0 : 1);
+    }
+    close(report[1]);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    unsigned n = 0;
+    if (WEXITSTATUS(status) == 0)
+        assert_int_equal(read(report[0], &n, sizeof(n)), sizeof(n));
+    close(report[0]);
+    if (ret_passes)
+        *ret_passes = n;
+    return WEXITSTATUS(status);
+}
+
+struct seen {
+    uint64_t seq[64];
+    size_t n;
+};
+
+static bool on_message(void *arg, uint64_t stream, const struct message *m)
+{
+    (void)stream;
+    struct seen *s = arg;
+    must(s->n < 64);
+    s->seq[s->n++] = m->seq;
+    return true;
+}
+
+/* In a child: what the store holds, and that the walker finds nothing wrong. */
+static void check_store(struct rig *r, const uint64_t *accepted, size_t n)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s/store", r->dir);
+        struct store_options o = {.path = path,
+                                  .map_size = r->conf->store_map_size,
+                                  .mode = STORE_READER,
+                                  .max_readers = 16};
+        struct store *store;
+        must(store_open(&o, &store) == 0);
+        struct buf report;
+        buf_init(&report, 1 << 20);
+        uint64_t violations;
+        struct txn *t;
+        must(store_read(store, &t) == 0);
+        must(verify_txn(t, &report, &violations) == 0);
+        if (violations)
+            fprintf(stderr, "%.*s\n", (int)report.len, report.data);
+        must(violations == 0);
+        struct session s;
+        must(session_get(t, alice, &s) == 0);
+        struct page_source source = {.stream = s.stream, .join = s.acked};
+        struct seen seen = {.n = 0};
+        struct page p = {.sources = &source,
+                         .nsources = 1,
+                         .limit = 64,
+                         .max_bytes = 1 << 20,
+                         .now_ms = board_now_ms(r->board),
+                         .on_message = on_message,
+                         .arg = &seen};
+        must(page_read(t, &p) == 0);
+        must(seen.n == n);
+        for (size_t i = 0; i < n; i++)
+            must(seen.seq[i] == accepted[i]);
+        txn_done(t);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* What the feed said since the beginning: each seq once and in order, or a lap that covers it. */
+static void check_feed(struct rig *r, uint64_t last)
+{
+    struct buf body;
+    buf_init(&body, 1 << 20);
+    struct feed_record rec;
+    uint64_t at = 0;
+    int got;
+    while ((got = feed_next(&r->feed, &r->reader, &rec, &body)) == 1) {
+        if (rec.type == FEED_MESSAGE && rec.seq) {
+            assert_true(rec.seq == at + 1);
+            at = rec.seq;
+        } else if (rec.type == FEED_LAP) {
+            assert_true(rec.seq >= at);
+            at = rec.seq;
+        } else if (rec.type == FEED_COMMIT)
+            assert_true(rec.seq == at);
+    }
+    assert_int_equal(got, 0);
+    assert_int_equal(at, last);
+    buf_free(&body);
+}
+
+static void put_commands(struct rig *r, uint64_t ids[MESSAGES + 3], bool big)
+{
+    char *payload = calloc(1, 20001);
+    memset(payload, '5', big ? 20000 : 8);
+    ids[0] = rig_open_session(r, 0, alice, "alice");
+    for (int i = 0; i < MESSAGES; i++) {
+        char key[8];
+        snprintf(key, sizeof(key), "k%d", i);
+        payload[0] = (char)('1' + i);
+        ids[1 + i] =
+            rig_append(r, i == MESSAGES - 1, alice, i % 2 ? key : NULL, payload, MESSAGE_JSON);
+    }
+    ids[MESSAGES + 1] = rig_ack(r, 0, alice, 1);
+    ids[MESSAGES + 2] = rig_append(r, 0, alice, NULL, "1", MESSAGE_JSON | MESSAGE_EPHEMERAL);
+    free(payload);
+}
+
+/* Each command was answered, once (an ephemeral may repeat, rule 1). */
+static size_t check_replies(struct rig *r, const uint64_t ids[MESSAGES + 3],
+                            uint64_t accepted[MESSAGES])
+{
+    unsigned answered[MESSAGES + 3] = {0};
+    size_t n = 0;
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        struct rig_reply reply;
+        while (rig_reply(r, slot, &reply)) {
+            bool known = false;
+            for (int i = 0; i < MESSAGES + 3; i++)
+                if (ids[i] == reply.id) {
+                    known = true;
+                    answered[i]++;
+                }
+            assert_true(known);
+            if (reply.seq && reply.item == CODE_OK)
+                accepted[n++] = reply.seq;
+        }
+    }
+    for (int i = 0; i < MESSAGES + 2; i++)
+        assert_int_equal(answered[i], 1);
+    assert_true(answered[MESSAGES + 2] >= 1);
+    return n;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void die_everywhere(bool big, bool twice)
+{
+    unsigned total = 0, deaths = 0;
+    for (unsigned at = 0; at == 0 || at <= total; at++) {
+        struct rig r;
+        rig_open(&r, "");
+        uint64_t ids[MESSAGES + 3];
+        put_commands(&r, ids, big);
+        if (at == 0)
+            assert_int_equal(run_writer(&r, 0, &total), 0);
+        else {
+            int status = run_writer(&r, at, NULL);
+            assert_int_equal(status, DIED);
+            deaths++;
+            if (twice) /* and its successor dies in its recovery */
+                for (unsigned again = 1; again <= 8; again++)
+                    run_writer(&r, again, NULL);
+            assert_int_equal(run_writer(&r, 0, NULL), 0);
+        }
+        uint64_t accepted[MESSAGES];
+        size_t n = check_replies(&r, ids, accepted);
+        assert_int_equal(n, MESSAGES);
+        qsort(accepted, n, sizeof(accepted[0]), by_seq);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(accepted[i], i + 1);
+        check_feed(&r, MESSAGES);
+        check_store(&r, accepted + 1, n - 1); /* the first is acked */
+        rig_close(&r);
+    }
+    assert_true(deaths > 20);
+    print_message("%u deaths\n", deaths);
+}
+
+static void one_death(void **state)
+{
+    (void)state;
+    die_everywhere(false, false);
+}
+
+static void death_and_deaths_in_recovery(void **state)
+{
+    (void)state;
+    die_everywhere(false, true);
+}
+
+static void death_with_a_lapped_feed(void **state)
+{
+    (void)state;
+    die_everywhere(true, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_death),
+        cmocka_unit_test(death_and_deaths_in_recovery),
+        cmocka_unit_test(death_with_a_lapped_feed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
