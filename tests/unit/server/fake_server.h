@@ -47,6 +47,7 @@ struct fake {
     struct board_seat *seat;
     const char *mode;
     char name[24];
+    uint32_t mourned[BOARD_WORKERS];
 };
 
 /* One line into a file of the state directory; short appends do not mix. */
@@ -100,9 +101,17 @@ static void fake_strangers(const struct fake *f)
     fake_note(f->conf, "notes", line);
 }
 
+static void fake_ring_supervisor(const struct fake *f)
+{
+    struct bell bell = {f->h->bell_fd[BOARD_SUPERVISOR], &f->board->seat[BOARD_SUPERVISOR].asleep};
+
+    bell_ring(&bell);
+}
+
 /*   crash       fails at once, with last words          exit        leaves at once with status 3
  *   txn         (first life) hangs in a transaction     deaf        does not leave on SIGTERM
  *   condemned   (first life) is condemned on the board  slow        leaves only after half a second
+ *   rotate      wants new session-token keys
  */
 static void misbehave(struct fake *f)
 {
@@ -117,6 +126,10 @@ static void misbehave(struct fake *f)
         seat_txn_begin(f->seat);
     if (strcmp(f->mode, "condemned") == 0 && first)
         atomic_store(&f->seat->condemned, f->h->generation);
+    if (strcmp(f->mode, "rotate") == 0) {
+        atomic_fetch_add(&f->board->rotate_wanted, 1);
+        fake_ring_supervisor(f);
+    }
 }
 
 static void fake_serve(const struct fake *f, int fd)
@@ -130,21 +143,42 @@ static void fake_serve(const struct fake *f, int fd)
     close(c);
 }
 
+/* The writer's part of rule 9: a bell rang, and the board says whose death it was for. */
+static void fake_mourn(struct fake *f)
+{
+    char line[64];
+
+    for (uint32_t i = 0; i < f->h->nworkers && f->h->role == ROLE_WRITER; i++) {
+        uint32_t dead = atomic_load(&f->board->seat[i].dead_generation);
+        if (dead == f->mourned[i])
+            continue;
+        f->mourned[i] = dead;
+        snprintf(line, sizeof(line), "worker %u of generation %u mourned\n", i, dead);
+        fake_note(f->conf, "notes", line);
+    }
+}
+
 static int fake_loop(struct fake *f, int sig)
 {
-    struct pollfd p[2 + HERITAGE_LISTENS] = {{.fd = sig, .events = POLLIN},
-                                             {.fd = f->h->life_fd, .events = POLLIN}};
+    struct bell bell = {f->h->bell_fd[f->h->slot], &f->seat->asleep};
+    struct pollfd p[3 + HERITAGE_LISTENS] = {{.fd = sig, .events = POLLIN},
+                                             {.fd = f->h->life_fd, .events = POLLIN},
+                                             {.fd = bell.fd, .events = POLLIN}};
 
     for (int i = 0; i < f->h->nlistens; i++)
-        p[2 + i] = (struct pollfd){.fd = f->h->listen_fd[i], .events = POLLIN};
+        p[3 + i] = (struct pollfd){.fd = f->h->listen_fd[i], .events = POLLIN};
     for (;;) {
         seat_beat(f->seat);
-        poll(p, 2 + (nfds_t)f->h->nlistens, 50);
+        bell_sleep(&bell);
+        poll(p, 3 + (nfds_t)f->h->nlistens, 50);
+        bell_wake(&bell);
+        if (p[2].revents)
+            fake_mourn(f);
         if ((p[0].revents || p[1].revents) && strcmp(f->mode, "deaf") != 0)
             return 0;
         for (int i = 0; i < f->h->nlistens; i++) {
-            if (p[2 + i].revents)
-                fake_serve(f, p[2 + i].fd);
+            if (p[3 + i].revents)
+                fake_serve(f, p[3 + i].fd);
         }
     }
 }
@@ -166,10 +200,8 @@ static int fake_main(struct fake *f)
     fake_strangers(f);
     misbehave(f);
     if (f->h->role == ROLE_WRITER) {
-        struct bell bell = {f->h->bell_fd[BOARD_SUPERVISOR],
-                            &f->board->seat[BOARD_SUPERVISOR].asleep};
         atomic_store(&f->board->writer_ready, 1);
-        bell_ring(&bell);
+        fake_ring_supervisor(f);
     }
     int rc = fake_loop(f, sig);
     if (strcmp(f->mode, "slow") == 0)

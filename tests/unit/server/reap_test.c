@@ -51,6 +51,29 @@ static void test_kills_in_a_row_are_backed_off_but_not_given_up(void **state)
     fake_remove(&s);
 }
 
+/* Rule 9: slot and generation on the board, and the writer's bell. */
+static void test_the_writer_is_told_of_a_dead_worker(void **state)
+{
+    struct fake_server s;
+    uint64_t end = clock_boot_ms() + FAKE_PATIENCE_MS;
+    char path[96];
+    bool told = false;
+
+    (void)state;
+    fake_start(&s, LISTEN "workers = 2");
+    kill(fake_pid_of(&s, "worker 1", 1), SIGKILL);
+    snprintf(path, sizeof(path), "%s/lib/notes", s.dir);
+    while (!told && clock_boot_ms() < end) {
+        char *text = fake_read(path);
+        told = strstr(text, "worker 1 of generation 1 mourned\n");
+        free(text);
+        poll(NULL, 0, 5);
+    }
+    assert_true(told);
+    assert_int_equal(fake_stop(&s), EXIT_OK);
+    fake_remove(&s);
+}
+
 /* A shell that became the server by exec hands on its children. */
 static void supervise_with_stranger(struct fake_server *s)
 {
@@ -96,6 +119,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_last_words_are_in_the_obituary),
         cmocka_unit_test(test_a_writer_that_cannot_start_ends_the_server),
         cmocka_unit_test(test_kills_in_a_row_are_backed_off_but_not_given_up),
+        cmocka_unit_test(test_the_writer_is_told_of_a_dead_worker),
         cmocka_unit_test(test_children_of_someone_else_are_reaped),
     };
 

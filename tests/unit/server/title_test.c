@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../failmalloc.h"
 #include "server/title.h"
 
 /* Everything of /proc/<pid>/cmdline up to the first NUL, as ps shows it. */
@@ -109,12 +110,40 @@ static void test_longer_than_all_there_is_is_cut(void **state)
     assert_title(argv, env, "restanted: superv");
 }
 
+/* Without memory for a copy the environment stays where it is, and only argv is overwritten. */
+static void test_no_memory_for_the_environment(void **state)
+{
+    char area[] = "name\0-x\0A=1\0B=2";
+    char *argv[] = {area, area + 5, NULL}, *env[] = {area + 8, area + 12, NULL};
+    char **was = environ;
+    struct title t;
+
+    (void)state;
+    for (unsigned long n = 1; n <= 3; n++) { /* the array and two strings */
+        environ = env;
+        failmalloc_arm(n);
+        title_take(2, argv, &t);
+        assert_true(failmalloc_disarm());
+        assert_ptr_equal(environ, env);
+        assert_int_equal(t.size, 8);
+    }
+    title_take(2, argv, &t);
+    assert_int_equal(t.size, sizeof(area));
+    assert_string_equal(environ[1], "B=2");
+    assert_ptr_not_equal(environ[1], area + 12);
+    for (int i = 0; environ[i]; i++)
+        free(environ[i]);
+    free(environ);
+    environ = was;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shorter_than_the_arguments),
         cmocka_unit_test(test_longer_than_the_arguments),
         cmocka_unit_test(test_longer_than_all_there_is_is_cut),
+        cmocka_unit_test(test_no_memory_for_the_environment),
     };
 
     if (strcmp(argv[0], "title-child") == 0)

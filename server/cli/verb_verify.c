@@ -1,0 +1,39 @@
+/* verb_verify - the walker over a store's invariants, on the machine where the store lies. */
+#include "server/cli/cli.h"
+
+#include "shm/verify.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+int verb_verify(struct cli *c, int argc, char **argv)
+{
+    char path[PATH_MAX];
+    if (argc == 2)
+        snprintf(path, sizeof(path), "%s", argv[1]);
+    else if (argc == 1) {
+        struct conf *conf = NULL;
+        int rc = cli_conf(c, &conf);
+        if (rc != CLI_OK)
+            return rc;
+        if (conf->store_path[0])
+            snprintf(path, sizeof(path), "%s", conf->store_path);
+        else
+            snprintf(path, sizeof(path), "%s/store", conf->state_dir);
+        conf_free(conf);
+    } else
+        return CLI_USAGE;
+
+    struct buf report;
+    buf_init(&report, 16u << 20);
+    uint64_t violations = 0;
+    int err = verify_store(path, &report, &violations);
+    if (report.len)
+        fwrite(report.data, 1, report.len, stdout);
+    buf_free(&report);
+    if (err) {
+        cli_error("%s: %s", path, strerror(-err));
+        return CLI_ENVIRONMENT;
+    }
+    return violations ? CLI_DAMAGED : CLI_OK;
+}
