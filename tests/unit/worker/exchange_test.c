@@ -1,0 +1,196 @@
+/* exchange: identity, headers, one answer, parking, what is counted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/failmalloc.h"
+#include "tests/unit/worker/exchange_fake.h"
+
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+
+static void on_gone(struct exchange *ex)
+{
+    (void)ex;
+    F.gone++;
+}
+
+static void on_sent(struct exchange *ex)
+{
+    (void)ex;
+    F.sent++;
+}
+
+static void test_header_lookup(void **state)
+{
+    (void)state;
+    add_request_header("X-One", "1");
+    add_request_header("x-one", "2");
+    assert_true(str_is(exchange_header(&F.ex, "x-ONE"), "1"));
+    assert_int_equal(exchange_header(&F.ex, "x-on").n, 0);
+    assert_int_equal(exchange_header(&F.ex, "x-one-more").n, 0);
+}
+
+static void test_given_id_is_honoured(void **state)
+{
+    (void)state;
+    add_request_header("X-Request-Id", "abc:1");
+    add_request_header("traceparent", "00-" TRACE "-00f067aa0ba902b7-01");
+    exchange_on_head(&F.ex);
+    assert_string_equal(F.ex.request_id, "abc:1");
+    assert_int_equal(F.ex.traceparent.n, 55);
+    assert_int_equal(F.heads, 1);
+}
+
+static void test_trace_names_the_request(void **state)
+{
+    (void)state;
+    add_request_header("X-Request-Id", "not valid");
+    add_request_header("traceparent", "00-" TRACE "-00f067aa0ba902b7-01");
+    exchange_on_head(&F.ex);
+    assert_string_equal(F.ex.request_id, TRACE);
+}
+
+static void test_id_is_made(void **state)
+{
+    (void)state;
+    add_request_header("traceparent", "00-broken");
+    exchange_on_head(&F.ex);
+    assert_int_equal(strlen(F.ex.request_id), 16);
+    assert_int_equal(F.ex.traceparent.n, 0);
+}
+
+static void test_answer_is_counted_by_class(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        enum metric metric;
+    } rows[] = {
+        {200, METRIC_REQUESTS_2XX}, {304, METRIC_REQUESTS_3XX}, {404, METRIC_REQUESTS_4XX},
+        {507, METRIC_REQUESTS_5XX}, {204, METRIC_REQUESTS_2XX},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t before = F.metrics->v[rows[i].metric];
+        fresh_exchange();
+        exchange_answer(&F.ex, rows[i].status, NULL);
+        assert_int_equal(F.metrics->v[rows[i].metric], before + 1);
+        assert_true(F.ex.answered);
+    }
+    assert_int_equal(F.answers, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void test_answer_counts_its_bytes(void **state)
+{
+    (void)state;
+    buf_append_z(&F.ex.out_body, "12345");
+    exchange_answer(&F.ex, 200, "text/plain");
+    assert_int_equal(F.ex.out_bytes, 5);
+    fresh_exchange();
+    F.ex.method = METHOD_HEAD;
+    buf_append_z(&F.ex.out_body, "12345");
+    exchange_answer(&F.ex, 200, "text/plain");
+    assert_int_equal(F.ex.out_bytes, 0);
+}
+
+static void test_answer_that_was_lost_is_500(void **state)
+{
+    (void)state;
+    log_init(LOG_ERROR + 1, 2, "test", -1);
+    failmalloc_arm(1);
+    buf_append_z(&F.ex.out_body, "12345");
+    assert_true(failmalloc_disarm());
+    exchange_answer(&F.ex, 200, "text/plain");
+    assert_int_equal(F.ex.out_status, 500);
+    assert_int_equal(F.ex.out_code, CODE_INTERNAL);
+    assert_int_equal(F.ex.out_body.len, 0);
+    assert_null(F.ex.out_type);
+    assert_int_equal(F.metrics->v[METRIC_REQUESTS_2XX], 0);
+    assert_int_equal(F.metrics->v[METRIC_REQUESTS_5XX], 1);
+}
+
+static void test_header_lines(void **state)
+{
+    (void)state;
+    log_init(LOG_ERROR + 1, 2, "test", -1);
+    exchange_add_header(&F.ex, "Allow", STR("GET,\tHEAD"));
+    exchange_add_header(&F.ex, "Evil", STR("a\r\nSet-Cookie: x"));
+    exchange_add_header(&F.ex, "Evil", STR("a\nb"));
+    exchange_add_header(&F.ex, "Evil", str_make("a\0b", 3));
+    exchange_add_header(&F.ex, "Evil", STR("a\x7f"));
+    assert_string_equal(text_of(&F.ex.out_head), "Allow: GET,\tHEAD\r\n");
+}
+
+static void test_parking(void **state)
+{
+    (void)state;
+    F.ex.on_gone = on_gone;
+    F.ex.on_sent = on_sent;
+    exchange_park(&F.ex);
+    assert_int_equal(F.metrics->v[METRIC_POLLS_PARKED], 1);
+    assert_int_equal(F.parks, 1);
+    exchange_answer(&F.ex, 200, NULL);
+    assert_false(F.ex.parked);
+    assert_int_equal(F.metrics->v[METRIC_POLLS_PARKED], 0);
+    exchange_sent(&F.ex);
+    fresh_exchange();
+    F.ex.on_gone = on_gone;
+    exchange_park(&F.ex);
+    exchange_gone(&F.ex);
+    assert_int_equal(F.metrics->v[METRIC_POLLS_PARKED], 0);
+    assert_int_equal(F.metrics->v[METRIC_REQUESTS_GONE], 1);
+    assert_int_equal(F.sent, 1);
+    assert_int_equal(F.gone, 1);
+}
+
+static void test_ends_without_callbacks(void **state)
+{
+    (void)state;
+    exchange_gone(&F.ex);
+    fresh_exchange();
+    exchange_answer(&F.ex, 200, NULL);
+    exchange_sent(&F.ex);
+}
+
+static void test_streams_reach_the_transport(void **state)
+{
+    (void)state;
+    exchange_stream_begin(&F.ex, 200, "text/event-stream");
+    assert_int_equal(exchange_stream_write(&F.ex, STR("abc")), 0);
+    exchange_stream_end(&F.ex);
+    assert_int_equal(F.begins + F.writes + F.ends, 3);
+    assert_int_equal(F.answers, 0);
+    assert_int_equal(F.ex.out_bytes, 3);
+    assert_int_equal(F.metrics->v[METRIC_REQUESTS_2XX], 1);
+}
+
+static void test_body_goes_to_the_application(void **state)
+{
+    (void)state;
+    exchange_on_body(&F.ex);
+    assert_int_equal(F.bodies, 1);
+    assert_int_equal(F.ex.body_limit, F.conf.limit_request);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fake_up, fake_down)
+    const struct CMUnitTest tests[] = {
+        T(test_header_lookup),
+        T(test_given_id_is_honoured),
+        T(test_trace_names_the_request),
+        T(test_id_is_made),
+        T(test_answer_is_counted_by_class),
+        T(test_answer_counts_its_bytes),
+        T(test_answer_that_was_lost_is_500),
+        T(test_header_lines),
+        T(test_parking),
+        T(test_ends_without_callbacks),
+        T(test_streams_reach_the_transport),
+        T(test_body_goes_to_the_application),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
