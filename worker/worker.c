@@ -187,9 +187,9 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    struct loop *l = arg;
-    bell_wake(&l->w.bell);
-    start_serving(l);
+    /* Edge-triggered, so a ring needs no read: the counter is never looked at. That we are awake is
+     * said by the loop. */
+    start_serving(arg);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -233,7 +233,7 @@ static int open_events(struct loop *l)
         event_config_free(config);
     if (!w->base)
         return -ENOMEM;
-    l->bell = event_new(w->base, w->bell.fd, EV_READ | EV_PERSIST, on_bell, l);
+    l->bell = event_new(w->base, w->bell.fd, EV_READ | EV_PERSIST | EV_ET, on_bell, l);
     l->tick = event_new(w->base, -1, EV_PERSIST, on_tick, l);
     l->term = evsignal_new(w->base, SIGTERM, on_term, l);
     l->life = event_new(w->base, w->heritage.life_fd, EV_READ | EV_PERSIST, on_life, l);
@@ -269,7 +269,6 @@ static int run(struct loop *l)
         bool more = proceed(l); /* what came before we said that we sleep */
         if (event_base_loop(l->w.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
             return -EIO;
-        /* Rings that came are swallowed by on_bell: no system call when there was none. */
         atomic_store(l->w.bell.asleep, 0);
     }
     return 0;
