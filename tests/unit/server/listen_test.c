@@ -37,7 +37,7 @@ static int remove_dir(void **state)
 
 static const char *in(const char *name)
 {
-    static char path[128];
+    static char path[96];
 
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     return path;
@@ -45,7 +45,7 @@ static const char *in(const char *name)
 
 static int open_one(const char *address, uint32_t nworkers, struct listens *ret)
 {
-    static char text[ADDRESS_UNIX_MAX + 16];
+    static char text[256];
     static struct conf_listen listen = {.address = text};
     struct conf conf = {.listens = &listen, .nlistens = 1};
 
