@@ -186,9 +186,12 @@ int feed_prepare(const struct feed *f, uint64_t *head, enum feed_type type, uint
     return 0;
 }
 
+/* A head that was never reserved can only come from a note on a damaged board. */
 void feed_publish(const struct feed *f, uint64_t head)
 {
-    if (head > atomic_load_explicit(&f->control->published, memory_order_relaxed))
+    uint64_t reserved = atomic_load_explicit(&f->control->reserved, memory_order_relaxed);
+    uint64_t published = atomic_load_explicit(&f->control->published, memory_order_relaxed);
+    if (head > published && head <= reserved && head % FEED_ALIGN == 0)
         atomic_store(&f->control->published, head);
 }
 

@@ -59,7 +59,9 @@ void feed_unmap(struct feed *f);
  * fit. */
 int feed_prepare(const struct feed *f, uint64_t *head, enum feed_type type, uint64_t seq,
                  size_t len, void **ret);
-void feed_publish(const struct feed *f, uint64_t head); /* never moves back */
+/* Writer. Everything up to head becomes visible. Never moves back, and never to what was not
+ * prepared: such a head is ignored. */
+void feed_publish(const struct feed *f, uint64_t head);
 uint64_t feed_published(const struct feed *f);
 
 struct feed_reader {

@@ -187,6 +187,14 @@ static void test_published_never_moves_back(void **state)
     uint64_t head = feed_published(&x->writer);
     feed_publish(&x->writer, 16);
     assert_int_equal(feed_published(&x->writer), head);
+    static const uint64_t never[] = {UINT64_MAX, UINT64_MAX - 15, 1u << 20, 16};
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) { /* past what was prepared */
+        feed_publish(&x->writer, head + never[i]);
+        assert_int_equal(feed_published(&x->writer), head);
+    }
+    add(&x->writer, head, FEED_MESSAGE, 2, 100);
+    feed_publish(&x->writer, head + 8);
+    assert_int_equal(feed_published(&x->writer), head);
 }
 
 static void test_a_batch_is_at_most_a_quarter(void **state)
