@@ -28,7 +28,7 @@ CPPFLAGS += -D_GNU_SOURCE -I. $(KILLFLAGS)
 CFLAGS   += -std=c11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wvla -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
             $(SANFLAGS) $(shell pkg-config --cflags $(PKGS))
-LDLIBS   += $(shell pkg-config --libs $(PKGS)) -llmdb -lhttp_parser -lm
+LDLIBS   += $(shell pkg-config --libs $(PKGS)) -llmdb -lhttp_parser -lmsgpackc -lm
 LDFLAGS  += $(SANFLAGS) -Wl,-z,relro,-z,now
 
 ifdef SAN

@@ -24,6 +24,7 @@ const LIBRARIES = [
     [/^nghttp2\//, /^worker\/h2\w*\.[ch]$/],
     [/^libwebsockets\.h$/, /^worker\/ws\w*\.[ch]$/],
     [/^(cjson\/)?cJSON\.h$/, /^(common\/(json|token|claims|attributes)\w*\.c|worker\/rest\w*\.c|server\/cli\/\w+\.c)$/],
+    [/^msgpack(\.h$|\/)/, /^common\/msgpack_write\.c$/],
     [/^openssl\//, /^(common\/(digest|token|ids)\w*\.c|worker\/tls\w*\.c)$/],
     [/^curl\//, /^server\/(cli\/\w+|courier\w*)\.[ch]$/],
     [/^event2\//, /^(worker|server)\//],
