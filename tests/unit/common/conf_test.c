@@ -96,12 +96,19 @@ static void test_key_allows(void **state)
         const char *kind, *name;
         bool backend, small;
     } rows[] = {
-        {"sessions", "", true, false},     {"sessions", "abc", true, false},
-        {"send", "abc", true, false},      {"publish", "chat:1", true, false},
-        {"publish", "news", false, false}, {"read", "news", true, true},
-        {"read", "new", true, false},      {"read", "news2", true, false},
-        {"admin", "", true, false},        {"read", "", true, false},
-        {"rea", "news", false, false},     {"", "", false, false},
+        {"sessions", "", true, false},
+        {"sessions", "abc", true, false},
+        {"send", "abc", true, false},
+        {"publish", "chat:1", true, false},
+        {"publish", "news", false, false},
+        {"read", "news", true, true},
+        {"read", "new", true, false},
+        {"read", "news2", true, false},
+        {"admin", "", true, false},
+        {"read", "", true, false},
+        {"rea", "news", false, false},
+        {"rea", ":x", false, false},
+        {"", "", false, false},
         {"other", "", false, false},
     };
     struct conf_api_key backend = {.scopes = (char *[]){(char[]){"sessions:*"}, (char[]){"send:*"},
