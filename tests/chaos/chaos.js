@@ -110,7 +110,7 @@ class Publisher {
     }
 
     async run() {
-        while (this.running) {
+        while (this.running && !this.client.closed) {
             await this.#publish();
             await pause(this.random.below(PACE_MS));
         }

@@ -12,6 +12,7 @@ export class Client {
         this.credential = credential;
         this.agents = Array.from({ length: CONNECTIONS }, () => new http.Agent({ keepAlive: true, maxSockets: 256 }));
         this.turn = 0;
+        this.closed = false;
     }
 
     /** body: an object goes as JSON, text and bytes as they are. credential null: none at all. */
@@ -73,6 +74,7 @@ export class Client {
     }
 
     close() {
+        this.closed = true;
         for (const agent of this.agents) agent.destroy();
     }
 }

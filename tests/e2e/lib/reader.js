@@ -18,12 +18,11 @@ export class Reader {
         this.chain = new Chain(cursor);
         this.messages = [];
         this.turn = 0;
-        this.stopped = false;
     }
 
-    /** Reads until enough(messages) says so. Refusals other than 503 are errors. */
+    /** Reads until enough(messages) says so, or the client is closed. Refusals but 503 are errors. */
     async until(enough) {
-        while (!this.stopped && !enough(this.messages)) await this.step();
+        while (!this.client.closed && !enough(this.messages)) await this.step();
         return this.messages;
     }
 
@@ -41,6 +40,7 @@ export class Reader {
                 throw new Error(`${this.style} reader: ${answer.status} ${answer.text}`);
             }
         } catch (error) {
+            if (this.client.closed) return;
             if (!isBroken(error)) throw error;
             await pause(LIMITED);
         }
@@ -50,10 +50,6 @@ export class Reader {
         const { status, text } = await this.client.ack(this.session, this.chain.cursor, { credential: this.credential });
         if (status === 204) this.chain.acked(this.chain.cursor);
         else if (status !== 503) throw new Error(`ack: ${status} ${text}`);
-    }
-
-    stop() {
-        this.stopped = true;
     }
 }
 
