@@ -84,6 +84,14 @@ void violation(struct verify *v, const char *fmt, ...)
     buf_append_c(v->report, '\n');
 }
 
+int verify_soft(struct verify *v, uint64_t stream, uint64_t seq, int rc)
+{
+    if (rc != -EUCLEAN)
+        return rc;
+    violation(v, "stream %" PRIu64 ", near seq %" PRIu64 ": malformed", stream, seq);
+    return -ENOENT;
+}
+
 int verify_queued(struct verify *v, uint64_t due_ms, enum expiry_kind kind, struct str id)
 {
     int rc = expiry_has(v->txn, due_ms, kind, id);

@@ -12,7 +12,7 @@ static int check_receipts(struct verify *v, uint64_t stream, uint64_t rows)
     struct stream_head h;
     if (stream == 0)
         return 0;
-    int rc = stream_head(v->txn, stream, &h);
+    int rc = verify_soft(v, stream, 0, stream_head(v->txn, stream, &h));
     if (rc == -ENOENT) {
         if (!verify_dropped(v, stream))
             violation(v, "stream %" PRIu64 ": receipts without a head", stream);
@@ -33,7 +33,7 @@ static int check_receipt(struct verify *v, struct row row, uint64_t stream, uint
     struct entry e;
     if (receipt_decode(row.value, &why, &time_ms, &removed_ms) < 0 || seq > v->meta.last_seq)
         violation(v, "stream %" PRIu64 " seq %" PRIu64 ": a malformed receipt", stream, seq);
-    int rc = entry_get(v->txn, stream, seq, &e);
+    int rc = verify_soft(v, stream, seq, entry_get(v->txn, stream, seq, &e));
     if (rc == 0)
         violation(v, "stream %" PRIu64 " seq %" PRIu64 ": a receipt, and the message is there",
                   stream, seq);
@@ -102,7 +102,7 @@ static int walk_collapse(struct verify *v)
             continue;
         }
         uint64_t stream = key_u64_get(row.key.p), seq = key_u64_get(row.value.p);
-        int err = entry_get(v->txn, stream, seq, &e);
+        int err = verify_soft(v, stream, seq, entry_get(v->txn, stream, seq, &e));
         if (err < 0 && err != -ENOENT)
             return err;
         if (err == -ENOENT || !e.collapses || memcmp(e.collapse, row.key.p + 8, COLLAPSE_HASH) != 0)
@@ -127,7 +127,7 @@ static int walk_ttls(struct verify *v)
         if (due.kind != EXPIRE_MESSAGE)
             continue;
         uint64_t stream = key_u64_get(due.id), seq = key_u64_get(due.id + 8);
-        int err = entry_get(v->txn, stream, seq, &e);
+        int err = verify_soft(v, stream, seq, entry_get(v->txn, stream, seq, &e));
         if (err < 0 && err != -ENOENT)
             return err;
         if (due.id_len != KEY_STREAM || err == -ENOENT || e.expires_ms == 0)

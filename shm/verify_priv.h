@@ -35,6 +35,9 @@ struct verify {
 };
 
 void violation(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A row that something else led to and that is malformed is a violation, not the end of the walk:
+ * -EUCLEAN becomes -ENOENT, everything else stays. */
+int verify_soft(struct verify *v, uint64_t stream, uint64_t seq, int rc);
 /* Whether the expiry queue has exactly this row. 1, 0 or a store error. */
 int verify_queued(struct verify *v, uint64_t due_ms, enum expiry_kind kind, struct str id);
 bool verify_dropped(struct verify *v, uint64_t stream); /* its rest waits to be reclaimed */

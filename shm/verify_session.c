@@ -51,14 +51,14 @@ static int check_mailbox(struct verify *v, const struct session *s)
     struct stream_head h;
     struct entry first;
     unsigned char key[8];
-    int rc = stream_head(v->txn, s->stream, &h);
+    int rc = verify_soft(v, s->stream, 0, stream_head(v->txn, s->stream, &h));
     if (rc == -ENOENT || (rc == 0 && h.kind != STREAM_MAILBOX)) {
         complain(v, s->id, "it has no mailbox");
         return 0;
     }
     if (rc < 0)
         return rc;
-    rc = entry_first(v->txn, s->stream, h.floor + 1, &first);
+    rc = verify_soft(v, s->stream, h.floor, entry_first(v->txn, s->stream, h.floor + 1, &first));
     if (rc == 0 && first.seq <= s->acked)
         complain(v, s->id, "a message at or below its ack is pending");
     key_u64(key, s->stream);
