@@ -1,99 +1,89 @@
-/* h1_fuzz - request bytes, cut into pieces by the input itself: the verdict is the same however
- * they are cut, views stay inside the section, and a chunked body gives the same bytes. */
-#include <stdlib.h>
+/* h1_fuzz: arbitrary bytes in arbitrary pieces on one connection.
+ *
+ * The input is a script: a control byte, then what it asks for. 0..199: that many of the next bytes
+ * are sent; 200..219: a held exchange is answered; 220..229: the clock moves; 230..239: the client
+ * reads; 240..247: the client closes its sending side; 248..255: the server drains. Held to: no
+ * crash; every exchange ends exactly once; at most one answer per request; what is received is a
+ * sequence of whole answers, as far as it was not cut.
+ */
+#include "tests/unit/worker/h1_harness.h"
 
-#include "common/log.h"
-#include "worker/h1_chunk.h"
-#include "worker/h1_head.h"
-#include "worker/h1_scan.h"
-
-#define HEAD_LIMIT 16384
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-/* step 0: all at once */
-static enum h1_scan_result scan(const char *p, size_t n, size_t step, size_t *ret_len,
-                                enum h1_fault *ret_fault)
+static void check(bool ok, const char *what)
 {
-    struct h1_scan s = {0};
-    enum h1_scan_result r = H1_SCAN_MORE;
-    for (size_t have = step ? step : n; r == H1_SCAN_MORE; have += step) {
-        size_t now = have < n ? have : n;
-        r = h1_scan(&s, p, now, HEAD_LIMIT, ret_len, ret_fault);
-        if (now == n)
-            break;
-    }
-    return r;
-}
-
-static bool inside(struct str s, const char *p, size_t n)
-{
-    return s.n == 0 || (s.p >= p && s.p + s.n <= p + n);
-}
-
-static void judge_head(const char *p, size_t n)
-{
-    struct h1_head h;
-    if (h1_head_parse(p, n, &h) != H1_FINE)
+    if (ok)
         return;
-    must(h.nheaders <= EXCHANGE_HEADERS);
-    must(inside(h.target, p, n) && inside(h.path, p, n) && inside(h.query, p, n));
-    for (size_t i = 0; i < h.nheaders; i++) {
-        must(inside(h.headers[i].name, p, n) && inside(h.headers[i].value, p, n));
-        must(h1_is_token(h.headers[i].name.p, h.headers[i].name.n));
-        must(!memchr(h.headers[i].value.p, '\n', h.headers[i].value.n));
+    fprintf(stderr, "h1_fuzz: %s\n", what);
+    abort();
+}
+
+static void answer_one(size_t which)
+{
+    for (size_t i = 0; i < H.nheld; i++) {
+        struct exchange *ex = H.held[(which + i) % H.nheld];
+        if (!ex)
+            continue;
+        if (!ex->answered)
+            answer_text(ex, STR("later"));
+        else
+            exchange_stream_end(ex);
+        H.held[(which + i) % H.nheld] = NULL;
+        return;
     }
 }
 
-/* Decodes in pieces of step bytes; a sum over the body, and the verdict. */
-static enum h1_piece dechunk(const char *p, size_t n, size_t step, uint64_t *ret_sum,
-                             size_t *ret_end)
+/* Fewer held exchanges than HELD_MAX at all times: the oldest are answered first. */
+static void make_room(void)
 {
-    struct h1_chunk k;
-    h1_chunk_init(&k, 1024);
-    uint64_t sum = 0;
-    size_t at = 0;
-    while (at < n) {
-        size_t have = n - at < step ? n - at : step, used = 0;
-        struct str piece = {0};
-        enum h1_fault fault;
-        enum h1_piece r = h1_chunk_next(&k, p + at, have, &used, &piece, &fault);
-        must(used <= have);
-        if (r == H1_PIECE_DATA) {
-            must(inside(piece, p + at, have));
-            for (size_t i = 0; i < piece.n; i++)
-                sum = sum * 31 + (unsigned char)piece.p[i] + 1;
-        }
-        at += used;
-        if (r == H1_PIECE_END || r == H1_PIECE_BAD) {
-            *ret_sum = r == H1_PIECE_END ? sum : 0;
-            *ret_end = r == H1_PIECE_END ? at : 0;
-            return r;
-        }
-        must(used > 0 || r != H1_PIECE_NONE);
+    size_t n = 0;
+    for (size_t i = 0; i < H.nheld; i++) {
+        if (H.held[i])
+            H.held[n++] = H.held[i];
     }
-    *ret_sum = sum;
-    *ret_end = at;
-    return H1_PIECE_NONE;
+    H.nheld = n;
+    while (n > HELD_MAX / 2)
+        answer_one(--n);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void play(const uint8_t *p, const uint8_t *end)
 {
-    if (n < 2)
-        return 0;
-    size_t step = 1 + data[0] % 32, whole = 0, len = 0;
-    const char *p = (const char *)data + 1;
-    enum h1_fault f1 = H1_FINE, f2 = H1_FINE;
-    n--;
-    enum h1_scan_result once = scan(p, n, 0, &whole, &f1), cut = scan(p, n, step, &len, &f2);
-    must(once == cut && (once != H1_SCAN_BAD || f1 == f2));
-    if (once == H1_SCAN_WHOLE) {
-        must(whole == len && whole <= n);
-        judge_head(p, whole);
+    while (p < end) {
+        uint8_t op = *p++;
+        if (op < 200) {
+            size_t n = (size_t)(end - p) < op ? (size_t)(end - p) : op;
+            send_bytes((const char *)p, n);
+            p += n;
+        } else if (op < 220) {
+            answer_one(op);
+        } else if (op < 230) {
+            H.now_ms += (uint64_t)(op - 219) * 5000;
+            h1_tick(H.w.h1);
+        } else if (op < 240) {
+            client_read();
+        } else if (op < 248) {
+            shutdown(H.client, SHUT_WR);
+        } else {
+            h1_drain(H.w.h1);
+        }
+        turn_unread();
+        make_room();
     }
-    uint64_t a, b;
-    size_t end_a, end_b;
-    enum h1_piece all = dechunk(p, n, n, &a, &end_a), parts = dechunk(p, n, step, &b, &end_b);
-    must(all == parts && a == b && end_a == end_b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    void *state = NULL;
+    check(harness_up(&state) == 0, "set up");
+    log_init(LOG_ERROR + 1, 2, "fuzz", -1);
+    play(data, data + size);
+    turn();
+    const char *text = received();
+    check(strlen(text) == 0 || strncmp(text, "HTTP/1.1 ", 9) == 0,
+          "an answer begins with its status");
+    /* A head is counted for each request the application saw; at most one fault comes on top. */
+    check(count_of(text, "\r\nServer: restante\r\n") <= H.heads + 1, "one answer per request");
+    check(harness_down(&state) == 0, "gauges return to zero");
+    check(H.sent + H.gone == H.heads, "every exchange ends exactly once");
     return 0;
 }

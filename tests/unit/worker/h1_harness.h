@@ -22,6 +22,7 @@
 #include "worker/worker.h"
 
 #define HELD_MAX 64
+#define BIG_MAX 1000000 /* beyond it no more digits are believed */
 #define HARNESS_UNUSED __attribute__((unused))
 
 static struct {
@@ -95,8 +96,10 @@ void rest_on_body(struct exchange *ex)
         else if (str_is(ex->path, "/stream"))
             exchange_stream_begin(ex, 200, "text/event-stream");
     } else if (str_is(ex->path, "/big")) {
-        size_t n = strtoul(ex->query.p, NULL, 10);
-        if (buf_reserve(&ex->out_body, n) == 0) {
+        size_t n = 0;
+        for (size_t i = 0; i < ex->query.n && ex->query.p[i] >= '0' && ex->query.p[i] <= '9'; i++)
+            n = n < BIG_MAX ? n * 10 + (size_t)(ex->query.p[i] - '0') : n;
+        if (n && buf_reserve(&ex->out_body, n) == 0) {
             memset(ex->out_body.data, 'b', n);
             ex->out_body.len = n;
         }
@@ -114,7 +117,7 @@ void rest_on_body(struct exchange *ex)
 
 HARNESS_UNUSED static void client_read(void)
 {
-    char bytes[65536];
+    static char bytes[65536];
     for (;;) {
         ssize_t n = recv(H.client, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (n == 0)
