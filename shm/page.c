@@ -217,8 +217,12 @@ int page_read(struct txn *t, struct page *p)
     g.count = g.bytes = g.walked = g.nlost = 0;
     g.last = g.passed = 0;
     int rc = 0;
-    if (g.high == 0)
+    if (g.high == 0) {
         rc = meta_last_seq(t, &g.high);
+        uint64_t published = p->published ? atomic_load(p->published) : g.high;
+        if (published < g.high)
+            g.high = published;
+    }
     for (unsigned i = 0; i < p->nsources && rc == 0; i++)
         rc = source_begin(&g, i);
     while (rc == STEP_ON && g.n > 0)

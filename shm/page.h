@@ -29,6 +29,9 @@ struct page {
     /* in */
     uint64_t cursor; /* everything at or below it is had */
     uint64_t high;   /* 0: fix it now as last_seq; else take only seq <= high (a later part) */
+    /* NULL, or the board's last_seq: nothing above it has been published, and in the disk grade a
+     * transaction can be seen in the map a moment before it is durable. Bounds high. */
+    const _Atomic uint64_t *published;
     const struct page_source *sources;
     size_t nsources;
     size_t limit;     /* messages */

@@ -142,6 +142,7 @@ static int read_pass(void *arg, struct txn *t)
     };
     pass->page = (struct page){
         .cursor = p->cursor,
+        .published = &r->parts.board->last_seq,
         .sources = &source,
         .nsources = 1,
         .limit = p->page_limit,
