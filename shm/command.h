@@ -72,12 +72,13 @@ struct command_ack {
 
 enum append_target { APPEND_SESSION = 1, APPEND_SUBJECT, APPEND_TOPIC };
 
-/* What does not apply is not encoded, and decodes as zero or empty. */
+/* What does not apply is not encoded, and decodes as zero or empty. flags: at most one of
+ * MESSAGE_JSON, MESSAGE_TEXT, MESSAGE_MSGPACK, and MESSAGE_EPHEMERAL; no other bit (the writer sets
+ * MESSAGE_KEYED from keyed). */
 struct command_append_item {
-    uint8_t target;                   /* enum append_target */
-    uint8_t keyed;                    /* 0 or 1 */
-    uint16_t flags;                   /* at most one of MESSAGE_JSON, MESSAGE_TEXT, MESSAGE_MSGPACK;
-                                       * MESSAGE_EPHEMERAL;                   no other bit (the writer sets MESSAGE_KEYED from keyed) */
+    uint8_t target; /* enum append_target */
+    uint8_t keyed;  /* 0 or 1 */
+    uint16_t flags;
     uint8_t session[SESSION_ID_SIZE]; /* APPEND_SESSION */
     struct str name;          /* APPEND_SUBJECT: the subject; APPEND_TOPIC: the topic; 1..255 */
     uint8_t key_hash[16];     /* keyed: of (publisher, key); the writer adds the stream (rule 16) */

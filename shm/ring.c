@@ -149,7 +149,7 @@ int ring_next(const struct ring *r, uint64_t *pos, const void **ret, size_t *ret
     struct ring_record h = get_header(r, at);
     uint64_t offset = at & (r->size - 1);
     if (h.kind == RING_PAD) {
-        if (h.len % RING_ALIGN || offset + RING_HEADER + h.len != r->size)
+        if (offset + RING_HEADER + h.len != r->size)
             return -EBADMSG;
         at += RING_HEADER + (uint64_t)h.len;
         if (at >= head) /* a pad is published with its record, never alone */
