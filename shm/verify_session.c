@@ -109,7 +109,7 @@ static int walk_subjects(struct verify *v)
     int rc = txn_seek(v->txn, DB_SUBJECT, str_make(NULL, 0), &row);
     for (; rc == 0; rc = txn_next(v->txn, DB_SUBJECT, &row)) {
         struct session s;
-        uint8_t hash[16];
+        uint8_t hash[16] = {0};
         if (row.key.n != sizeof(hash) + SESSION_ID_SIZE) {
             violation(v, "subject: a key of %zu bytes", row.key.n);
             continue;

@@ -158,6 +158,29 @@ static void test_high(void **state)
     assert_false(p.ret_more);
 }
 
+/* Nothing above what the writer has published, though it can be seen in the map already. */
+static void test_published(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic uint64_t published = 3;
+    fixture_write(f);
+    struct page_source src = {.stream = new_stream(f, STREAM_MAILBOX)};
+    append_many(f, src.stream, &UNBOUNDED, 5);
+    read_page(f, &src, 1, 0, 100);
+    p.published = &published;
+    seen.n = 0;
+    assert_int_equal(page_read(f->txn, &p), 0);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(p.ret_cursor, 3);
+    assert_int_equal(p.ret_high, 3);
+    assert_false(p.ret_more);
+    published = 9; /* of commits after this snapshot */
+    seen.n = 0;
+    assert_int_equal(page_read(f->txn, &p), 0);
+    assert_int_equal(seen.n, 5);
+    assert_int_equal(p.ret_high, 5);
+}
+
 static void test_join_and_ack(void **state)
 {
     struct fixture *f = *state;
@@ -291,6 +314,7 @@ int main(void)
         fixture_test(test_limit),
         fixture_test(test_bytes),
         fixture_test(test_stop),
+        fixture_test(test_published),
         fixture_test(test_high),
         fixture_test(test_join_and_ack),
         fixture_test(test_skipped),
