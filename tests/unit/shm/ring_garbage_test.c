@@ -144,10 +144,13 @@ static void test_garbage_in_the_head(void **state)
     expect_none(&r, pos);
     expect_garbage(&r, pos - 4); /* a position that is none of ours */
     expect_garbage(&r, pos + 8);
-    for (uint64_t odd = 1; odd < 8; odd++) { /* behind a good record, too */
+    /* Before a good record, too. */
+    for (uint64_t odd = 1; odd < 8; odd++) {
         atomic_store(&r.control->head, head + odd);
         expect_garbage(&r, 0);
     }
+    atomic_store(&r.control->head, SIZE + 8);
+    expect_garbage(&r, 0);
     ring_drop(&r);
 }
 
