@@ -22,7 +22,7 @@ struct batch {
     struct slot slot[COMMAND_APPEND_ITEMS];
 };
 
-struct encoding {
+struct batch_encoding {
     struct exchange *ex;
     struct batch *batch;
     struct json_value messages;
@@ -39,7 +39,7 @@ static void release(struct rest_ask *ask)
 
 /* --- in --- */
 
-static enum code address(struct encoding *e, const struct envelope *env,
+static enum code address(struct batch_encoding *e, const struct envelope *env,
                          struct command_append_item *item)
 {
     if (env->target == APPEND_TOPIC)
@@ -52,7 +52,7 @@ static enum code address(struct encoding *e, const struct envelope *env,
     return rest_session_id(env->name, item->session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
 }
 
-static struct slot encode_item(struct encoding *e, struct json_value v, struct pack *p)
+static struct slot encode_item(struct batch_encoding *e, struct json_value v, struct pack *p)
 {
     struct envelope env;
     struct envelope_error error;
@@ -75,7 +75,7 @@ static struct slot encode_item(struct encoding *e, struct json_value v, struct p
 /* The whole command. -E2BIG too many items; -ENODATA nothing to send. */
 static ssize_t encode(void *arg, struct pack *p)
 {
-    struct encoding *e = arg;
+    struct batch_encoding *e = arg;
     struct batch *batch = e->batch;
     struct json_iter it;
     struct json_value v;
@@ -212,7 +212,7 @@ void batch_head(struct exchange *ex)
 void batch_body(struct exchange *ex)
 {
     static const char *const names[] = {"messages"};
-    struct encoding e = {.ex = ex, .may_send = principal_may_send(&ex->principal)};
+    struct batch_encoding e = {.ex = ex, .may_send = principal_may_send(&ex->principal)};
     if (!rest_json_body(ex, names, 1, &e.messages))
         return;
     if (!e.messages.raw.p || e.messages.type != JSON_ARRAY) {

@@ -13,7 +13,7 @@ struct publish {
     bool ephemeral, subject;
 };
 
-struct encoding {
+struct publish_encoding {
     const struct command_append_item *item;
     uint64_t max_per_subject;
 };
@@ -234,7 +234,7 @@ static bool read_key(struct exchange *ex, struct envelope *e, struct envelope_er
 
 static ssize_t encode(void *arg, struct pack *p)
 {
-    const struct encoding *e = arg;
+    const struct publish_encoding *e = arg;
     bool subject = e->item->target == APPEND_SUBJECT;
     pack_u32(p, 1);
     command_append_item_encode(p, e->item);
@@ -260,7 +260,8 @@ static void send_envelope(struct exchange *ex, const struct envelope *e, const u
         .ephemeral = (e->flags & MESSAGE_EPHEMERAL) != 0,
         .subject = item.target == APPEND_SUBJECT,
     };
-    struct encoding arg = {.item = &item, .max_per_subject = ex->worker->conf->max_per_subject};
+    struct publish_encoding arg = {.item = &item,
+                                   .max_per_subject = ex->worker->conf->max_per_subject};
     rest_send(ex, &p->ask, COMMAND_APPEND, 4 + command_append_item_size(&item), encode, &arg);
 }
 

@@ -152,8 +152,10 @@ static void say_bytes(const char *line, const char *headers, struct str body)
         exchange_problem(ex, CODE_TOO_LARGE, 0, NULL); /* as a transport does */
         return;
     }
-    buf_append_str(&ex->body, body);
-    exchange_on_body(ex);
+    if (buf_append_str(&ex->body, body) == 0)
+        exchange_on_body(ex);
+    else
+        exchange_problem(ex, CODE_UNAVAILABLE, 0, NULL);
 }
 
 HARNESS_UNUSED static void say(const char *line, const char *headers, const char *body)
