@@ -77,10 +77,11 @@ int writer_recover(struct writer *w)
         ring_release(&w->rings.inbox[i], w->meta.inbox_pos[i]);
     atomic_store(&w->board->batch, w->meta.batch);
 
-    /* The feed ends with the store's last seq, also when it is new. */
+    /* The feed ends with the store's last seq, also when it is new. A lap, not a commit: should the
+     * noted head have been unusable, live readers must not be carried past what they never saw. */
     uint64_t head = feed_published(&w->feed);
     void *at;
-    must(feed_prepare(&w->feed, &head, FEED_COMMIT, w->meta.last_seq, 0, &at) == 0);
+    must(feed_prepare(&w->feed, &head, FEED_LAP, w->meta.last_seq, 0, &at) == 0);
     feed_publish(&w->feed, head);
 
     log_event(LOG_INFO, "store_opened", LOG_B("new", fresh), LOG_B("finished_batch", finish),
