@@ -110,11 +110,16 @@ static uint64_t queue_due(const struct session *s)
     return s->expires_ms + s->ttl_ms / 8;
 }
 
-bool session_expired(const struct session *s, uint64_t now_ms, uint64_t start_ms)
+uint64_t session_due(const struct session *s, uint64_t start_ms)
 {
     uint64_t shield = start_ms + (s->ttl_ms < PROTECTED_MS ? s->ttl_ms : PROTECTED_MS);
     uint64_t due = queue_due(s);
-    return now_ms >= (due > shield ? due : shield);
+    return due > shield ? due : shield;
+}
+
+bool session_expired(const struct session *s, uint64_t now_ms, uint64_t start_ms)
+{
+    return now_ms >= session_due(s, start_ms);
 }
 
 void subject_hash(struct str subject, uint8_t ret[16])

@@ -34,6 +34,7 @@ int session_put(struct txn *t, const struct session *s);
 /* (R) Rule 13: expired at expires + ttl/8 (renewals come at most every ttl/8), but never earlier
  * than server start + min(ttl, 10 m). */
 bool session_expired(const struct session *s, uint64_t now_ms, uint64_t start_ms);
+uint64_t session_due(const struct session *s, uint64_t start_ms); /* (R) when that will be */
 
 /* Makes row, subject row, name row, mailbox and expiry row (due at expires + ttl/8). s->stream is
  * set. -EEXIST: the id is taken. */

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#define PROTECTED_MS (10 * 60 * 1000)
-
 struct stream_limits mailbox_limits(struct writer *w)
 {
     const struct conf *c = w->conf;
@@ -21,10 +19,7 @@ struct stream_limits mailbox_limits(struct writer *w)
 
 uint64_t session_due_ms(const struct writer *w, const struct session *s)
 {
-    uint64_t due = s->expires_ms + s->ttl_ms / 8;
-    uint64_t shield =
-        atomic_load(&w->board->start_ms) + (s->ttl_ms < PROTECTED_MS ? s->ttl_ms : PROTECTED_MS);
-    return due > shield ? due : shield;
+    return session_due(s, atomic_load(&w->board->start_ms));
 }
 
 int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct session *ret)
