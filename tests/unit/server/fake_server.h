@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -174,7 +175,7 @@ static int fake_loop(struct fake *f, int sig)
         bell_wake(&bell);
         if (p[2].revents)
             fake_mourn(f);
-        if ((p[0].revents || p[1].revents) && strcmp(f->mode, "deaf") != 0)
+        if (p[1].revents || (p[0].revents && strcmp(f->mode, "deaf") != 0))
             return 0;
         for (int i = 0; i < f->h->nlistens; i++) {
             if (p[3 + i].revents)
@@ -279,6 +280,16 @@ static int fake_supervise(const struct fake_server *s, const char *settings)
     return status;
 }
 
+/* In the child: the log, and nothing of it outlives a test that failed. */
+static void fake_child(const struct fake_server *s)
+{
+    int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL))
+        _exit(99);
+    close(fd);
+}
+
 /* Forks the supervisor; settings is the configuration less its directories. */
 static void fake_fork(struct fake_server *s, const char *settings)
 {
@@ -286,10 +297,7 @@ static void fake_fork(struct fake_server *s, const char *settings)
     s->pid = fork();
     assert_true(s->pid >= 0);
     if (s->pid == 0) {
-        int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-        if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-            _exit(99);
-        close(fd);
+        fake_child(s);
         exit(fake_supervise(s, settings));
     }
 }

@@ -82,10 +82,7 @@ static void supervise_with_stranger(struct fake_server *s)
     assert_true(s->pid >= 0);
     if (s->pid > 0)
         return;
-    int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-        _exit(99);
-    close(fd);
+    fake_child(s);
     pid_t stranger = fork();
     if (stranger == 0)
         _exit(7);

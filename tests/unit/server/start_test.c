@@ -128,6 +128,7 @@ static void test_closed_standard_streams_are_no_trouble(void **state)
     assert_true(s.pid >= 0);
     if (s.pid == 0) {
         char settings[192];
+        fake_child(&s);
         close(0);
         close(1);
         close(2);
