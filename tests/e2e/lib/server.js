@@ -43,9 +43,13 @@ function memoryMap() {
 export class Server {
     /**
      * grade: "disk" | "memory"; workers; sections: {session: {...}}, merged over the defaults;
-     * titled: more [kind, title, settings]; extra: configuration text; dir: use this directory.
+     * titled: more [kind, title, settings]; extra: configuration text; dir: use this directory;
+     * build: where restanted is.
      */
-    constructor({ grade = 'disk', workers = 2, sections = {}, titled = [], extra = '', dir = null, env = {} } = {}) {
+    constructor({
+        grade = 'disk', workers = 2, sections = {}, titled = [], extra = '', dir = null, env = {}, build = BUILD,
+    } = {}) {
+        this.build = build;
         this.options = { grade, workers, sections, titled, extra, env };
         this.dir = dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'restante-'));
         this.ownsDir = dir === null;
@@ -92,7 +96,7 @@ export class Server {
     }
 
     spawn() {
-        const child = spawn('setpriv', ['--pdeathsig', 'KILL', RESTANTED, '--config', this.conf], {
+        const child = spawn('setpriv', ['--pdeathsig', 'KILL', path.join(this.build, 'restanted'), '--config', this.conf], {
             stdio: ['ignore', 'pipe', 'pipe'],
             env: { ...process.env, ...this.options.env },
         });
