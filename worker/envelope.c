@@ -3,7 +3,7 @@
  * One walk over the object, then each member by its own rule. A member that is null counts as
  * absent, as serializers write it, except `data`: null is a payload. JSON payloads stay the bytes
  * that were published; only white space outside strings goes, and where there is none nothing is
- * even copied.
+ * even copied. MessagePack payloads stay as they are; a bin is bytes without base64.
  */
 #include "worker/envelope.h"
 
@@ -50,30 +50,9 @@ static bool refuse(struct envelope_error *e, enum code code, const char *why)
     return false;
 }
 
-static bool absent(const struct json_value *v)
+static bool name_member(const struct datum *d, struct buf *scratch, struct str *ret)
 {
-    return !v->raw.p || v->type == JSON_NULL;
-}
-
-/* The decoded string; without escapes it is a view. */
-static bool text_of(const struct json_value *v, struct buf *scratch, struct str *ret)
-{
-    if (v->type != JSON_STRING)
-        return false;
-    if (!memchr(v->raw.p, '\\', v->raw.n)) {
-        *ret = str_make(v->raw.p + 1, v->raw.n - 2);
-        return true;
-    }
-    size_t from = scratch->len;
-    if (json_string(*v, scratch) != 0)
-        return false;
-    *ret = str_make(scratch->data + from, scratch->len - from);
-    return true;
-}
-
-static bool name_member(const struct json_value *v, struct buf *scratch, struct str *ret)
-{
-    return absent(v) || (text_of(v, scratch, ret) && envelope_name_valid(*ret));
+    return !datum_given(d) || (datum_text(d, scratch, ret) == 0 && envelope_name_valid(*ret));
 }
 
 static bool ttl_valid(uint64_t ms)
@@ -94,10 +73,6 @@ static bool is_text_type(struct str content_type)
 
 static bool json_payload(const struct json_value *v, struct buf *scratch, struct envelope *e)
 {
-    if (v->type == JSON_STRING && is_text_type(e->content_type)) {
-        e->flags |= MESSAGE_TEXT;
-        return text_of(v, scratch, &e->payload);
-    }
     e->flags |= MESSAGE_JSON;
     if ((v->type != JSON_OBJECT && v->type != JSON_ARRAY) || !has_space(v->raw)) {
         e->payload = v->raw;
@@ -110,10 +85,28 @@ static bool json_payload(const struct json_value *v, struct buf *scratch, struct
     return true;
 }
 
-static bool bytes_payload(const struct json_value *v, struct buf *scratch, struct envelope *e)
+static bool msgpack_payload(const struct mp_value *v, struct envelope *e)
+{
+    if (v->type != MP_BIN)
+        e->flags |= MESSAGE_MSGPACK;
+    e->payload = v->type == MP_BIN ? v->bytes : v->raw;
+    return true;
+}
+
+static bool payload(const struct datum *d, struct buf *scratch, struct envelope *e)
+{
+    if (datum_is_string(d) && is_text_type(e->content_type)) {
+        e->flags |= MESSAGE_TEXT;
+        return datum_text(d, scratch, &e->payload) == 0;
+    }
+    return d->encoding == ENCODING_JSON ? json_payload(&d->json, scratch, e)
+                                        : msgpack_payload(&d->mp, e);
+}
+
+static bool base64_payload(const struct datum *d, struct buf *scratch, struct envelope *e)
 {
     struct str text;
-    if (!text_of(v, scratch, &text))
+    if (datum_text(d, scratch, &text) != 0)
         return false;
     size_t max = text.n / 4 * 3;
     if (buf_reserve(scratch, max) != 0)
@@ -126,7 +119,7 @@ static bool bytes_payload(const struct json_value *v, struct buf *scratch, struc
     return true;
 }
 
-static bool options(const struct json_value *v, struct buf *scratch, struct envelope *e,
+static bool options(const struct datum *v, struct buf *scratch, struct envelope *e,
                     struct envelope_error *error)
 {
     if (!name_member(&v[M_EVENT], scratch, &e->event))
@@ -136,18 +129,19 @@ static bool options(const struct json_value *v, struct buf *scratch, struct enve
     if (!name_member(&v[M_COLLAPSE], scratch, &e->collapse))
         return refuse(error, CODE_BAD_REQUEST,
                       "collapse: 1 to 255 bytes without control characters");
-    if (!absent(&v[M_TTL]) && (json_duration(v[M_TTL], &e->ttl_ms) != 0 || !ttl_valid(e->ttl_ms)))
+    if (datum_given(&v[M_TTL]) &&
+        (datum_duration(&v[M_TTL], &e->ttl_ms) != 0 || !ttl_valid(e->ttl_ms)))
         return refuse(error, CODE_BAD_REQUEST,
                       "ttl: whole seconds, or a duration such as \"90s\", above zero");
-    if (absent(&v[M_EPHEMERAL]) || v[M_EPHEMERAL].type == JSON_FALSE)
-        return true;
-    if (v[M_EPHEMERAL].type != JSON_TRUE)
+    bool ephemeral = false;
+    if (datum_given(&v[M_EPHEMERAL]) && datum_bool(&v[M_EPHEMERAL], &ephemeral) != 0)
         return refuse(error, CODE_BAD_REQUEST, "ephemeral: true or false");
-    e->flags |= MESSAGE_EPHEMERAL;
+    if (ephemeral)
+        e->flags |= MESSAGE_EPHEMERAL;
     return true;
 }
 
-static bool address(const struct json_value *v, struct buf *scratch, struct envelope *e,
+static bool address(const struct datum *v, struct buf *scratch, struct envelope *e,
                     struct envelope_error *error)
 {
     static const struct {
@@ -156,10 +150,10 @@ static bool address(const struct json_value *v, struct buf *scratch, struct enve
     } targets[] = {
         {M_SESSION, APPEND_SESSION}, {M_SUBJECT, APPEND_SUBJECT}, {M_TOPIC, APPEND_TOPIC}};
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-        const struct json_value *to = &v[targets[i].member];
-        if (absent(to))
+        const struct datum *to = &v[targets[i].member];
+        if (!datum_given(to))
             continue;
-        if (e->target || !text_of(to, scratch, &e->name) || !envelope_name_valid(e->name))
+        if (e->target || datum_text(to, scratch, &e->name) != 0 || !envelope_name_valid(e->name))
             return refuse(error, CODE_BAD_REQUEST,
                           "one of session, subject and topic, 1 to 255 bytes");
         e->target = (uint8_t)targets[i].target;
@@ -185,31 +179,33 @@ bool envelope_name_valid(struct str s)
     return ascii || utf8_valid(s);
 }
 
-bool envelope_decode(struct json_value object, bool batch, uint64_t limit, struct buf *scratch,
+bool envelope_decode(const struct datum *object, bool batch, uint64_t limit, struct buf *scratch,
                      struct envelope *ret, struct envelope_error *ret_error)
 {
-    struct json_value v[M_COUNT];
+    struct datum v[M_COUNT];
     struct envelope e = {.ttl_ms = 0};
-    int err = json_pick(object, names, batch ? M_COUNT : M_SINGLE, v);
+    int err = datum_pick(object, names, batch ? M_COUNT : M_SINGLE, v);
     if (err)
         return refuse(ret_error, CODE_BAD_REQUEST,
-                      err == -EEXIST ? "a member stands twice" : "a JSON object is needed");
+                      err == -EEXIST                      ? "a member stands twice"
+                      : object->encoding == ENCODING_JSON ? "a JSON object is needed"
+                                                          : "a map is needed");
     /* Nothing decoded is longer than its text, twice in base64 with escapes; reserved at once, so
      * that views into the scratch stay valid. */
     buf_reset(scratch);
-    if (buf_reserve(scratch, 2 * object.raw.n) != 0)
+    if (buf_reserve(scratch, 2 * datum_raw(object).n) != 0)
         return refuse(ret_error, CODE_UNAVAILABLE, "no memory");
 
     if (batch && !address(v, scratch, &e, ret_error))
         return false;
     if (!options(v, scratch, &e, ret_error))
         return false;
-    bool json = v[M_DATA].raw.p != NULL, bytes = !absent(&v[M_DATA_B64]);
-    if (json == bytes)
+    bool data = datum_raw(&v[M_DATA]).p != NULL, base64 = datum_given(&v[M_DATA_B64]);
+    if (data == base64)
         return refuse(ret_error, CODE_BAD_REQUEST, "one of data and data_b64 is needed");
-    if (json && !json_payload(&v[M_DATA], scratch, &e))
+    if (data && !payload(&v[M_DATA], scratch, &e))
         return refuse(ret_error, CODE_BAD_REQUEST, "data cannot be decoded");
-    if (bytes && !bytes_payload(&v[M_DATA_B64], scratch, &e))
+    if (base64 && !base64_payload(&v[M_DATA_B64], scratch, &e))
         return refuse(ret_error, CODE_BAD_REQUEST, "data_b64: base64 with padding");
     if (e.payload.n > limit)
         return refuse(ret_error, CODE_TOO_LARGE, "the payload is over limits.message");

@@ -1,4 +1,4 @@
-/* envelope - a publish, from JSON or from headers, to what is stored.
+/* envelope - a publish, from JSON, from MessagePack or from headers, to what is stored.
  *
  * Pure: no exchange, no store. Views point into the request or into the scratch buffer and live
  * until either changes; whatever needs no decoding is not copied. Worker.
@@ -7,17 +7,18 @@
 #define WORKER_ENVELOPE_H
 
 #include "common/code.h"
+#include "common/datum.h"
 #include "common/digest.h"
-#include "common/json.h"
 #include "shm/command.h"
 
-#define ENVELOPE_NAME_MAX 255 /* bytes of an event, a key, a collapse key, a content type, a name  \
-                               */
+#define ENVELOPE_NAME_MAX                                                                          \
+    255 /* bytes of an event, a key, a collapse key, a content type, a name                        \
+         */
 #define ENVELOPE_TTL_MAX (UINT64_C(100) * 366 * 86400 * 1000) /* ms: a sum with the time fits */
 
 struct envelope {
-    uint16_t flags;                           /* MESSAGE_JSON | MESSAGE_TEXT | MESSAGE_EPHEMERAL */
-    uint64_t ttl_ms;                          /* 0: none */
+    uint16_t flags;  /* MESSAGE_JSON | MESSAGE_TEXT | MESSAGE_MSGPACK, MESSAGE_EPHEMERAL */
+    uint64_t ttl_ms; /* 0: none */
     struct str event, content_type, collapse; /* empty: none was named */
     struct str key;                           /* batch items: the idempotency key */
     struct str payload;
@@ -33,10 +34,10 @@ struct envelope_error {
 };
 
 /* The envelope of a single publish, or (batch) an item of /v1/publish with its target and key.
- * object is a value of a document that json_check accepted. scratch is reset; its ceiling is what
+ * object is a value of a document that datum_check accepted. scratch is reset; its ceiling is what
  * bounds memory. limit: payload bytes. True; or false with *ret_error: BAD_REQUEST, TOO_LARGE or
  * UNAVAILABLE (no memory). */
-bool envelope_decode(struct json_value object, bool batch, uint64_t limit, struct buf *scratch,
+bool envelope_decode(const struct datum *object, bool batch, uint64_t limit, struct buf *scratch,
                      struct envelope *ret, struct envelope_error *ret_error);
 
 /* A publish whose body is the payload itself. Headers that are absent have a NULL pointer.

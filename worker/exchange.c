@@ -11,6 +11,7 @@
 
 #include "worker/exchange.h"
 #include "worker/exchange_log.h"
+#include "worker/negotiate.h"
 #include "worker/request_id.h"
 #include "worker/rest.h"
 #include "worker/worker.h"
@@ -54,6 +55,10 @@ void exchange_identify(struct exchange *ex)
     } else {
         request_id_make(&ex->worker->request_seed, ex->request_id);
     }
+    unsigned msgpack = exchange_accepts(ex, MSGPACK_TYPE);
+    bool better =
+        msgpack > exchange_accepts(ex, JSON_TYPE) && msgpack > exchange_accepts(ex, PROBLEM_TYPE);
+    ex->encoding = better ? ENCODING_MSGPACK : ENCODING_JSON;
 }
 
 void exchange_on_head(struct exchange *ex)
@@ -103,6 +108,20 @@ struct str exchange_header(const struct exchange *ex, const char *name)
     return str_make(NULL, 0);
 }
 
+unsigned exchange_accepts(const struct exchange *ex, const char *type)
+{
+    struct accept verdict = {.quality = 0};
+    bool said = false;
+    for (size_t i = 0; i < ex->nheaders; i++) {
+        struct str at = ex->headers[i].name;
+        if (at.n != sizeof("accept") - 1 || strncasecmp(at.p, "accept", at.n) != 0)
+            continue;
+        negotiate(ex->headers[i].value, type, &verdict);
+        said = said || ex->headers[i].value.n > 0;
+    }
+    return said ? verdict.quality : NEGOTIATE_FULL;
+}
+
 void exchange_add_header(struct exchange *ex, const char *name, struct str value)
 {
     for (size_t i = 0; i < value.n; i++) {
@@ -143,8 +162,30 @@ static void decide(struct exchange *ex, int status, const char *content_type)
     metric_add(ex->worker->metrics, by_class[status / 100 - 2], 1);
 }
 
+/* Ours are made as JSON; what is long is made in the right encoding at once. */
+static const char *translate(struct exchange *ex, const char *type)
+{
+    bool json = type && (strcmp(type, JSON_TYPE) == 0 || strcmp(type, PROBLEM_TYPE) == 0);
+    if (ex->encoding != ENCODING_MSGPACK || !json || ex->out_body.error)
+        return type;
+    const struct json_value v = {.raw = buf_str(&ex->out_body)};
+    struct buf other;
+    buf_init(&other, EXCHANGE_ANSWER_MAX);
+    int err = mp_from_json(v, &other);
+    buf_free(&ex->out_body);
+    if (!err) {
+        ex->out_body = other;
+        return MSGPACK_TYPE;
+    }
+    buf_free(&other);
+    if (ex->out_code == CODE_OK)
+        ex->out_body.error = err;
+    return NULL; /* a refusal goes out without its document */
+}
+
 void exchange_answer(struct exchange *ex, int status, const char *content_type)
 {
+    content_type = translate(ex, content_type);
     if (ex->out_head.error || ex->out_body.error) {
         log_event(LOG_ERROR, "answer_lost", LOG_Z("request_id", ex->request_id),
                   LOG_E(ex->out_body.error ? ex->out_body.error : ex->out_head.error));

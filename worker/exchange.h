@@ -16,6 +16,7 @@
 
 #include "common/buf.h"
 #include "common/code.h"
+#include "common/datum.h"
 #include "worker/auth.h"
 
 struct worker;
@@ -36,6 +37,10 @@ struct header {
     struct str name;  /* as received; compared without case */
     struct str value; /* no white space around it */
 };
+
+#define JSON_TYPE "application/json"
+#define PROBLEM_TYPE "application/problem+json"
+#define MSGPACK_TYPE "application/msgpack"
 
 #define EXCHANGE_HEADERS 100
 #define REQUEST_ID_MAX 128
@@ -77,6 +82,7 @@ struct exchange {
     /* identity of the request */
     char request_id[REQUEST_ID_MAX + 1]; /* given (checked) or made; on every answer */
     struct str traceparent;              /* W3C, checked; empty */
+    enum encoding encoding;              /* of its answer: what Accept prefers */
 
     /* application */
     const struct rest_route *route; /* chosen in on_head */
@@ -105,8 +111,9 @@ struct exchange {
 void exchange_init(struct exchange *ex, struct worker *w, const struct exchange_transport *t,
                    void *connection);
 void exchange_free(struct exchange *ex); /* buffers; calls nothing */
-/* request_id and traceparent from the headers. exchange_on_head does it; a transport that answers
- * by itself (a request that cannot be understood) calls it before exchange_problem. */
+/* request_id, traceparent and the answer's encoding, from the headers. exchange_on_head does it; a
+ * transport that answers by itself (a request that cannot be understood) calls it before
+ * exchange_problem. */
 void exchange_identify(struct exchange *ex);
 /* Finds route and method, credential, media types, limits; may answer at once. */
 void exchange_on_head(struct exchange *ex);
@@ -119,8 +126,11 @@ struct str exchange_header(const struct exchange *ex, const char *name); /* firs
 /* Query parameter, percent-decoded into ret. 1 found, 0 absent, -EINVAL bad encoding or twice. */
 int exchange_query(const struct exchange *ex, const char *name, struct buf *ret);
 void exchange_add_header(struct exchange *ex, const char *name, struct str value); /* no CR, LF */
-/* The body is in ex->out_body; content_type is static text or NULL (no body). A body or header that
- * did not fit into memory turns the answer into a 500. Counts by status class. */
+/* What Accept says of a media type, over all its lines: thousandths, 1000 without any. */
+unsigned exchange_accepts(const struct exchange *ex, const char *type);
+/* The body is in ex->out_body; content_type is static text or NULL (no body). A body of JSON_TYPE
+ * or PROBLEM_TYPE goes out as MSGPACK_TYPE where ex->encoding says so. A body or header that did
+ * not fit into memory turns the answer into a 500. Counts by status class. */
 void exchange_answer(struct exchange *ex, int status, const char *content_type);
 /* A problem document (RFC 9457). What out_body held is dropped, header lines added before stay.
  * detail: printf, at most 511 bytes, may be NULL. retry_after_s 0: no Retry-After, except that a

@@ -1,11 +1,11 @@
 /* message_json - one message as the JSON object of the API.
  *
  * On the path of every delivery, so it only appends: nothing is formatted by printf, and a JSON
- * payload is copied as it was published, byte for byte.
+ * payload is copied as it was published, byte for byte. One that came as MessagePack is converted.
  */
 #include "common/clock.h"
 #include "common/ids.h"
-#include "common/json.h"
+#include "common/msgpack.h"
 #include "worker/route.h"
 
 #include <errno.h>
@@ -54,14 +54,7 @@ static void identity(const struct message *m, struct buf *b)
 static void content_type(const struct message *m, struct buf *b)
 {
     MEMBER(b, ",\"content_type\":");
-    if (m->content_type.n)
-        json_quote(b, m->content_type);
-    else if (m->flags & MESSAGE_JSON)
-        MEMBER(b, "\"application/json\"");
-    else if (m->flags & MESSAGE_TEXT)
-        MEMBER(b, "\"text/plain\"");
-    else
-        MEMBER(b, "\"application/octet-stream\"");
+    json_quote(b, message_content_type(m));
 }
 
 static void payload(const struct message *m, struct buf *b)
@@ -69,6 +62,10 @@ static void payload(const struct message *m, struct buf *b)
     if (m->flags & MESSAGE_JSON) {
         MEMBER(b, ",\"data\":");
         buf_append_str(b, m->payload);
+    } else if (m->flags & MESSAGE_MSGPACK) {
+        const struct mp_value v = {.raw = m->payload};
+        MEMBER(b, ",\"data\":");
+        mp_to_json(v, b);
     } else if (m->flags & MESSAGE_TEXT) {
         MEMBER(b, ",\"data\":");
         json_quote(b, m->payload);
@@ -95,6 +92,17 @@ static void known(const struct message *m, struct buf *b)
         MEMBER(b, ",\"expires_at\":");
         time_member(b, m->expires_ms);
     }
+}
+
+struct str message_content_type(const struct message *m)
+{
+    if (m->content_type.n)
+        return m->content_type;
+    if (m->flags & MESSAGE_JSON)
+        return STR("application/json");
+    if (m->flags & MESSAGE_MSGPACK)
+        return STR("application/msgpack");
+    return m->flags & MESSAGE_TEXT ? STR("text/plain") : STR("application/octet-stream");
 }
 
 int message_json(const struct message *m, struct str stream, uint64_t epoch, struct buf *out)

@@ -61,13 +61,19 @@ static bool chain_holds(const struct subscription *s, const struct message *m)
     return s->seen ? m->prev == s->seen : m->prev <= s->begin;
 }
 
-static int make_json(struct pickup *p, const struct message *m, struct str *ret)
+static int make_object(struct pickup *p, const struct message *m, struct str *ret)
 {
+    static int (*const makers[ENCODINGS])(const struct message *m, struct str stream,
+                                          uint64_t epoch, struct buf *out) = {
+        [ENCODING_JSON] = message_json,
+        [ENCODING_MSGPACK] = message_msgpack,
+    };
     struct route *r = p->route;
-    buf_reset(&r->json);
-    int err = message_json(m, STR("mailbox"), route_epoch(r), &r->json);
+    struct buf *b = &r->object[p->encoding];
+    buf_reset(b);
+    int err = makers[p->encoding](m, STR("mailbox"), route_epoch(r), b);
     if (!err)
-        *ret = buf_str(&r->json);
+        *ret = buf_str(b);
     return err;
 }
 
@@ -90,11 +96,11 @@ static bool on_page_message(void *arg, uint64_t stream, const struct message *st
      * cursor went by, was gone before it could be. */
     if (m.prev <= pass->cursor && !chain_holds(&p->mailbox, &m))
         m.flags |= MESSAGE_SKIPPED;
-    struct str json;
-    pass->err = make_json(p, &m, &json);
+    struct str object;
+    pass->err = make_object(p, &m, &object);
     if (pass->err)
         return false;
-    enum pickup_take take = p->ops->on_message(p->arg, stream, &m, json);
+    enum pickup_take take = p->ops->on_message(p->arg, stream, &m, object);
     pass->stopped = take != PICKUP_TAKEN;
     if (take == PICKUP_REFUSED) {
         p->missed = true;
@@ -262,14 +268,12 @@ void pickup_feed(struct subscription *s, struct feed_message *f)
         behind(p);
         return;
     }
-    if (!f->has_json) {
-        if (make_json(p, m, &f->json) != 0) {
-            behind(p);
-            return;
-        }
-        f->has_json = true;
+    struct str *object = &f->object[p->encoding];
+    if (!object->p && make_object(p, m, object) != 0) {
+        behind(p);
+        return;
     }
-    enum pickup_take take = p->ops->on_message(p->arg, s->stream, m, f->json);
+    enum pickup_take take = p->ops->on_message(p->arg, s->stream, m, *object);
     if (take != PICKUP_TAKEN) {
         p->cursor = pickup_cursor(p);
         p->state = PICKUP_STOPPED;
@@ -338,6 +342,7 @@ int pickup_start(struct route *r, const struct pickup_start *start, const struct
     p->transport = start->transport;
     p->remote = start->remote;
     p->lease_ms = start->lease_ms;
+    p->encoding = (uint8_t)start->encoding;
     p->mailbox = (struct subscription){
         .stream = s->stream,
         .pickup = p,

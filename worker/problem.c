@@ -1,5 +1,6 @@
 /* problem - refusals as problem documents (RFC 9457), with the header lines that belong to them.
  *
+ * Who asked for MessagePack gets the same members as MSGPACK_TYPE: it has no type for problems.
  * When there is no memory for the document the status still goes out, without a body.
  */
 #include <stdarg.h>
@@ -58,7 +59,7 @@ void exchange_problem_with(struct exchange *ex, enum code code, unsigned retry_a
     if (ex->out_head.error)
         buf_free(&ex->out_head);
     ex->out_code = code;
-    exchange_answer(ex, code_status(code), whole ? "application/problem+json" : NULL);
+    exchange_answer(ex, code_status(code), whole ? PROBLEM_TYPE : NULL);
 }
 
 void exchange_problem(struct exchange *ex, enum code code, unsigned retry_after_s,

@@ -8,7 +8,8 @@
 #include "common/clock.h"
 
 #include <errno.h>
-#include <strings.h>
+
+#define TEXT_TYPE "text/plain"
 
 static const struct rest_route routes[] = {
     {METHOD_POST, "/v1/sessions", REST_MAY_BODY, session_open_head, session_open_body, REST_JSON,
@@ -99,60 +100,13 @@ enum code rest_find(enum method method, struct str path, const struct rest_route
     return CODE_METHOD_NOT_ALLOWED;
 }
 
-/* A quality of zero: q=0, q=0., q=0.000 (RFC 9110 section 12.4.2). */
-static bool refused_by_quality(const char *p, const char *end)
+/* Whether Accept allows what we make. */
+static bool acceptable(const struct exchange *ex)
 {
-    while (p < end && *p == ';') {
-        p++;
-        while (p < end && (*p == ' ' || *p == '\t'))
-            p++;
-        const char *stop = p;
-        while (stop < end && *stop != ';')
-            stop++;
-        if (stop - p >= 3 && (*p == 'q' || *p == 'Q') && p[1] == '=') {
-            for (p += 2; p < stop; p++)
-                if (*p != '0' && *p != '.' && *p != ' ' && *p != '\t')
-                    return false;
-            return true;
-        }
-        p = stop;
-    }
-    return false;
-}
-
-static bool range_is(struct str range, const char *type)
-{
-    return range.n == strlen(type) && strncasecmp(range.p, type, range.n) == 0;
-}
-
-/* Whether Accept (RFC 9110 section 12.5.1) allows what we make. */
-static bool acceptable(struct str accept, enum rest_produces produces)
-{
-    static const char *const json[] = {"*/*", "application/*", "application/json",
-                                       "application/problem+json"};
-    static const char *const text[] = {"*/*", "text/*", "text/plain", "application/problem+json"};
-    const char *const *types = produces == REST_JSON ? json : text;
-    if (!accept.n)
-        return true;
-    const char *p = accept.p, *end = accept.p + accept.n;
-    while (p < end) {
-        const char *comma = memchr(p, ',', (size_t)(end - p));
-        const char *stop = comma ? comma : end;
-        while (p < stop && (*p == ' ' || *p == '\t'))
-            p++;
-        const char *type_end = p;
-        while (type_end < stop && *type_end != ';' && *type_end != ' ' && *type_end != '\t')
-            type_end++;
-        const char *rest = type_end;
-        while (rest < stop && (*rest == ' ' || *rest == '\t'))
-            rest++;
-        for (size_t i = 0; i < sizeof(json) / sizeof(json[0]); i++)
-            if (range_is(str_make(p, (size_t)(type_end - p)), types[i]) &&
-                !refused_by_quality(rest, stop))
-                return true;
-        p = comma ? comma + 1 : end;
-    }
-    return false;
+    if (ex->route->produces == REST_TEXT)
+        return exchange_accepts(ex, TEXT_TYPE);
+    return exchange_accepts(ex, JSON_TYPE) || exchange_accepts(ex, MSGPACK_TYPE) ||
+           exchange_accepts(ex, PROBLEM_TYPE);
 }
 
 static bool decode_params(struct exchange *ex, const struct str *param, size_t n)
@@ -233,9 +187,10 @@ void rest_on_head(struct exchange *ex)
         return;
     if (!ex->route->open && !identify_caller(ex))
         return;
-    if (!acceptable(exchange_header(ex, "accept"), ex->route->produces)) {
+    if (!acceptable(ex)) {
         exchange_problem(ex, CODE_NOT_ACCEPTABLE, 0, "this is answered in %s",
-                         ex->route->produces == REST_JSON ? JSON_TYPE : "text/plain");
+                         ex->route->produces == REST_JSON ? JSON_TYPE " or " MSGPACK_TYPE
+                                                          : TEXT_TYPE);
         return;
     }
     if (ex->route->body == REST_NEEDS_BODY && !ex->has_body) {

@@ -25,7 +25,7 @@ struct batch {
 struct batch_encoding {
     struct exchange *ex;
     struct batch *batch;
-    struct json_value messages;
+    struct datum messages;
     struct buf scratch;
     struct digest *digest; /* NULL until a key needs it */
     enum code may_send;
@@ -52,12 +52,12 @@ static enum code address(struct batch_encoding *e, const struct envelope *env,
     return rest_session_id(env->name, item->session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
 }
 
-static struct slot encode_item(struct batch_encoding *e, struct json_value v, struct pack *p)
+static struct slot encode_item(struct batch_encoding *e, const struct datum *d, struct pack *p)
 {
     struct envelope env;
     struct envelope_error error;
     struct command_append_item item;
-    if (!envelope_decode(v, true, e->ex->worker->conf->limit_message, &e->scratch, &env, &error))
+    if (!envelope_decode(d, true, e->ex->worker->conf->limit_message, &e->scratch, &env, &error))
         return (struct slot){.code = (uint8_t)error.code, .why = error.why};
     struct slot slot = {
         .target = env.target,
@@ -77,15 +77,15 @@ static ssize_t encode(void *arg, struct pack *p)
 {
     struct batch_encoding *e = arg;
     struct batch *batch = e->batch;
-    struct json_iter it;
-    struct json_value v;
+    struct datum_iter it;
+    struct datum d;
     unsigned char *count_at = p->p;
     pack_u32(p, 0);
-    json_iter_begin(&it, e->messages);
-    while (json_next_item(&it, &v)) {
+    datum_iter_begin(&it, &e->messages);
+    while (datum_next_item(&it, &d)) {
         if (batch->n == COMMAND_APPEND_ITEMS)
             return -E2BIG;
-        struct slot slot = encode_item(e, v, p);
+        struct slot slot = encode_item(e, &d, p);
         batch->slot[batch->n++] = slot;
         if (slot.code == CODE_OK && slot.target == APPEND_SUBJECT)
             e->subjects++;
@@ -213,9 +213,9 @@ void batch_body(struct exchange *ex)
 {
     static const char *const names[] = {"messages"};
     struct batch_encoding e = {.ex = ex, .may_send = principal_may_send(&ex->principal)};
-    if (!rest_json_body(ex, names, 1, &e.messages))
+    if (!rest_body(ex, names, 1, &e.messages))
         return;
-    if (!e.messages.raw.p || e.messages.type != JSON_ARRAY) {
+    if (!datum_raw(&e.messages).p || !datum_is_list(&e.messages)) {
         exchange_problem(ex, CODE_BAD_REQUEST, 0, "messages: an array is needed");
         return;
     }

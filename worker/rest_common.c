@@ -26,30 +26,90 @@ bool rest_json_head(struct exchange *ex)
 {
     if (ex->body_limit > JSON_BODY_MAX)
         ex->body_limit = JSON_BODY_MAX;
-    struct str type = exchange_header(ex, "content-type");
-    if (!ex->has_body || !type.n || rest_is_type(type, JSON_TYPE))
+    enum encoding encoding;
+    if (!ex->has_body || rest_encoding(ex, &encoding))
         return true;
-    exchange_add_header(ex, "Accept", STR(JSON_TYPE));
-    exchange_problem(ex, CODE_UNSUPPORTED_MEDIA_TYPE, 0, "the body must be " JSON_TYPE);
+    exchange_add_header(ex, "Accept", STR(JSON_TYPE ", " MSGPACK_TYPE));
+    exchange_problem(ex, CODE_UNSUPPORTED_MEDIA_TYPE, 0,
+                     "the body must be " JSON_TYPE " or " MSGPACK_TYPE);
     return false;
+}
+
+bool rest_encoding(const struct exchange *ex, enum encoding *ret)
+{
+    struct str type = exchange_header(ex, "content-type");
+    bool msgpack = rest_is_type(type, MSGPACK_TYPE);
+    *ret = msgpack ? ENCODING_MSGPACK : ENCODING_JSON;
+    return msgpack || !type.n || rest_is_type(type, JSON_TYPE);
+}
+
+static bool pick(struct exchange *ex, enum encoding encoding, const char *const *names, size_t n,
+                 struct datum *ret)
+{
+    struct str text = buf_str(&ex->body);
+    struct datum body;
+    if (!text.n && ex->route->body != REST_NEEDS_BODY) {
+        encoding = ENCODING_JSON;
+        text = STR("{}");
+    }
+    int err = datum_check(encoding, text, &body);
+    if (err) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "the body: %s", datum_error_text(encoding, err));
+        return false;
+    }
+    err = datum_pick(&body, names, n, ret);
+    if (err)
+        exchange_problem(ex, CODE_BAD_REQUEST, 0,
+                         err == -EEXIST ? "a member of the body stands twice"
+                                        : "the body must be an object");
+    return err == 0;
+}
+
+bool rest_body(struct exchange *ex, const char *const *names, size_t n, struct datum *ret)
+{
+    enum encoding encoding;
+    rest_encoding(ex, &encoding);
+    return pick(ex, encoding, names, n, ret);
+}
+
+/* In place of a body in MessagePack, the same as JSON. */
+static bool convert_body(struct exchange *ex)
+{
+    struct mp_value body;
+    struct buf json;
+    int err = mp_check(buf_str(&ex->body), &body);
+    if (err) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "the body: %s", mp_error_text(err));
+        return false;
+    }
+    buf_init(&json, JSON_BODY_MAX);
+    err = mp_to_json(body, &json);
+    if (err) {
+        buf_free(&json);
+        if (err == -EMSGSIZE)
+            exchange_problem(ex, CODE_TOO_LARGE, 0, "the body, as JSON, is over %u bytes",
+                             JSON_BODY_MAX);
+        else
+            rest_no_memory(ex);
+        return false;
+    }
+    buf_free(&ex->body);
+    ex->body = json;
+    return true;
 }
 
 bool rest_json_body(struct exchange *ex, const char *const *names, size_t n, struct json_value *ret)
 {
-    struct str text = buf_str(&ex->body);
-    if (!text.n && ex->route->body != REST_NEEDS_BODY)
-        text = STR("{}");
-    struct json_value body;
-    int err = json_check(text, &body);
-    if (!err)
-        err = json_pick(body, names, n, ret);
-    if (!err)
-        return true;
-    exchange_problem(ex, CODE_BAD_REQUEST, 0,
-                     err == -E2BIG    ? "the body is nested too deep"
-                     : err == -EEXIST ? "a member of the body stands twice"
-                                      : "the body must be a JSON object");
-    return false;
+    struct datum values[DATUM_PICK];
+    enum encoding encoding;
+    rest_encoding(ex, &encoding);
+    if (encoding == ENCODING_MSGPACK && ex->body.len && !convert_body(ex))
+        return false;
+    if (!pick(ex, ENCODING_JSON, names, n, values))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = values[i].json;
+    return true;
 }
 
 int rest_query(struct exchange *ex, const char *name, struct buf *b)

@@ -8,12 +8,13 @@
 #include "worker/rest_priv.h"
 
 #include "common/units.h"
+#include "worker/message_list.h"
 
 #include <stdlib.h>
 
 #define WAIT_MAX_MS 60000
 #define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
+#define LIMIT_MAX MESSAGE_LIST_MAX
 #define BYTES_DEFAULT (1u << 20) /* of message objects in the answer */
 #define BYTES_MAX (64u << 20)
 
@@ -24,12 +25,10 @@ struct poll {
     struct session session; /* without its texts */
     uint64_t start;         /* where it begins */
     uint64_t wait_ms, limit, max_bytes;
-    uint64_t count, bytes;
-    uint64_t last;        /* seq of the last stored message in the answer; 0 none */
-    struct buf truncated; /* JSON rows */
+    uint64_t bytes; /* of message objects in the answer */
+    uint64_t last;  /* seq of the last stored message in it; 0 none */
+    struct message_list list;
 };
-
-#define TRUNCATED_MAX (64u << 10)
 
 static void release(struct rest_ask *ask)
 {
@@ -37,7 +36,7 @@ static void release(struct rest_ask *ask)
     if (poll->pickup)
         pickup_stop(poll->pickup);
     wheel_cancel(&poll->timer);
-    buf_free(&poll->truncated);
+    message_list_free(&poll->list);
     free(poll);
 }
 
@@ -62,28 +61,19 @@ static void on_sent(struct exchange *ex)
 static void answer(struct poll *poll, uint64_t cursor, bool more)
 {
     struct exchange *ex = poll->ask.ex;
-    struct buf *b = &ex->out_body;
+    char text[CURSOR_TEXT];
     if (poll->last)
         cursor = poll->last;
-    if (poll->count == 0)
-        buf_append_z(b, "{\"messages\":[");
-    buf_append_z(b, "],");
-    rest_cursor_member(ex, b, "cursor", cursor);
-    buf_append_z(b, more ? ",\"more\":true" : ",\"more\":false");
-    if (poll->truncated.len) {
-        buf_append_z(b, ",\"truncated\":[");
-        buf_append_str(b, buf_str(&poll->truncated));
-        buf_append_c(b, ']');
-    }
-    buf_append_c(b, '}');
+    size_t n = cursor_text(route_epoch(ex->worker->route), cursor, text);
+    message_list_end(&poll->list, str_make(text, n), more);
     add_cursor_header(ex, cursor);
     ex->on_sent = on_sent;
-    exchange_answer(ex, 200, JSON_TYPE);
+    exchange_answer(ex, 200, ex->encoding == ENCODING_MSGPACK ? MSGPACK_TYPE : JSON_TYPE);
 }
 
 static bool has_something(const struct poll *poll)
 {
-    return poll->count || poll->truncated.len;
+    return poll->list.count || poll->list.nlost;
 }
 
 static void answer_nothing(struct poll *poll, uint64_t cursor)
@@ -97,42 +87,33 @@ static void answer_nothing(struct poll *poll, uint64_t cursor)
 /* --- the pick-up's callbacks --- */
 
 static enum pickup_take on_message(void *arg, uint64_t stream, const struct message *m,
-                                   struct str json)
+                                   struct str object)
 {
     struct poll *poll = arg;
-    struct buf *b = &poll->ask.ex->out_body;
+    struct message_list *list = &poll->list;
     (void)stream;
-    if (poll->count == poll->limit || (poll->count && json.n > poll->max_bytes - poll->bytes))
+    if (list->count == poll->limit || (list->count && object.n > poll->max_bytes - poll->bytes))
         return PICKUP_REFUSED;
-    buf_append_z(b, poll->count ? "," : "{\"messages\":[");
-    buf_append_str(b, json);
-    poll->count++;
-    poll->bytes += json.n;
+    message_list_add(list, object);
+    poll->bytes += object.n;
     if (!(m->flags & MESSAGE_EPHEMERAL))
         poll->last = m->seq;
-    bool full = poll->count == poll->limit || poll->bytes >= poll->max_bytes;
+    bool full = list->count == poll->limit || poll->bytes >= poll->max_bytes;
     return full ? PICKUP_FULL : PICKUP_TAKEN;
 }
 
 static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
 {
     struct poll *poll = arg;
-    for (size_t i = 0; i < n; i++) {
-        buf_append_z(&poll->truncated, poll->truncated.len ? "," : "");
-        buf_append_z(&poll->truncated, "{\"stream\":\"mailbox\",\"from\":");
-        buf_append_u64(&poll->truncated, lost[i].from);
-        buf_append_z(&poll->truncated, ",\"to\":");
-        buf_append_u64(&poll->truncated, lost[i].to);
-        buf_append_c(&poll->truncated, '}');
-    }
+    for (size_t i = 0; i < n; i++)
+        message_list_lost(&poll->list, STR("mailbox"), lost[i].from, lost[i].to);
 }
 
 static void on_undo(void *arg)
 {
     struct poll *poll = arg;
-    buf_reset(&poll->ask.ex->out_body);
-    buf_reset(&poll->truncated);
-    poll->count = poll->bytes = poll->last = 0;
+    message_list_reset(&poll->list);
+    poll->bytes = poll->last = 0;
 }
 
 static void stop_and_answer(struct poll *poll, uint64_t cursor, bool more)
@@ -197,6 +178,7 @@ static void begin(struct poll *poll)
         .transport = poll->wait_ms ? "poll" : NULL,
         .remote = ex->remote,
         .lease_ms = poll->wait_ms,
+        .encoding = ex->encoding,
     };
     if (pickup_start(ex->worker->route, &start, &ops, poll, &poll->pickup) != 0) {
         rest_release(&poll->ask);
@@ -296,7 +278,7 @@ void pickup_body(struct exchange *ex)
     poll->session.subject = poll->session.name = str_make(NULL, 0);
     poll->session.attributes = poll->session.claims = str_make(NULL, 0);
     poll->ask = (struct rest_ask){.on_done = on_acked, .release = release};
-    buf_init(&poll->truncated, TRUNCATED_MAX);
+    message_list_init(&poll->list, &ex->out_body, ex->encoding);
     rest_wait(ex, &poll->ask);
     bool ack;
     if (!read_request(ex, poll, &ack))

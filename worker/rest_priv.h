@@ -22,17 +22,21 @@
 #include "worker/route.h"
 #include "worker/worker.h"
 
-#define JSON_TYPE "application/json"
 #define JSON_BODY_MAX (1u << 20) /* bytes of a control object: sessions, patches, acks */
 
 /* --- requests --- */
 
-/* The body is JSON or there is none; else 415. Lowers the body limit to JSON_BODY_MAX. */
+/* The body is JSON or MessagePack, or there is none; else 415. Lowers the body limit to
+ * JSON_BODY_MAX. */
 bool rest_json_head(struct exchange *ex);
 /* True when the Content-Type is this type, with or without parameters. */
 bool rest_is_type(struct str content_type, const char *type);
-/* The body as a JSON object with these members picked (json_pick). An empty body is {} when the
- * route allows none. */
+/* The body's encoding by its Content-Type; JSON without one. False: it is of another type. */
+bool rest_encoding(const struct exchange *ex, enum encoding *ret);
+/* The body as an object with these members picked (datum_pick), in the encoding it came in. An
+ * empty body is {} when the route allows none. */
+bool rest_body(struct exchange *ex, const char *const *names, size_t n, struct datum *ret);
+/* The same for control objects, as JSON: a body of MessagePack is converted in its place. */
 bool rest_json_body(struct exchange *ex, const char *const *names, size_t n,
                     struct json_value *ret);
 /* One query parameter, decoded into b (reset first): 1, 0 absent, -1 answered. */

@@ -174,16 +174,20 @@ static void on_done(struct rest_ask *ask, struct unpack *body)
 
 /* --- requests --- */
 
+/* Every other type is the payload itself; so is a body without one. */
+static bool is_envelope(const struct exchange *ex, enum encoding *ret)
+{
+    return exchange_header(ex, "content-type").n && rest_encoding(ex, ret);
+}
+
 /* What the body is, before it is read. */
 static void judge_type(struct exchange *ex)
 {
     struct str type = exchange_header(ex, "content-type");
+    enum encoding encoding;
     if (!type.n && !ex->has_body) {
         exchange_problem(ex, CODE_BAD_REQUEST, 0, "a body is needed");
-    } else if (rest_is_type(type, "application/msgpack")) {
-        exchange_add_header(ex, "Accept", STR("application/json, */*"));
-        exchange_problem(ex, CODE_UNSUPPORTED_MEDIA_TYPE, 0, "MessagePack is not understood yet");
-    } else if (!rest_is_type(type, JSON_TYPE) && ex->body_limit > ex->worker->conf->limit_message) {
+    } else if (!is_envelope(ex, &encoding) && ex->body_limit > ex->worker->conf->limit_message) {
         ex->body_limit = ex->worker->conf->limit_message;
     }
 }
@@ -205,18 +209,16 @@ static bool read_headers(struct exchange *ex, struct envelope *e, struct envelop
     return envelope_of_payload(&h, buf_str(&ex->body), ex->worker->conf->limit_message, e, error);
 }
 
-static bool read_envelope(struct exchange *ex, struct buf *scratch, struct envelope *e,
-                          struct envelope_error *error)
+static bool read_envelope(struct exchange *ex, enum encoding encoding, struct buf *scratch,
+                          struct envelope *e, struct envelope_error *error)
 {
-    struct json_value body;
-    int err = json_check(buf_str(&ex->body), &body);
+    struct datum body;
+    int err = datum_check(encoding, buf_str(&ex->body), &body);
     if (err) {
-        *error =
-            (struct envelope_error){CODE_BAD_REQUEST, err == -E2BIG ? "the body is nested too deep"
-                                                                    : "the body is not JSON"};
+        *error = (struct envelope_error){CODE_BAD_REQUEST, datum_error_text(encoding, err)};
         return false;
     }
-    return envelope_decode(body, false, ex->worker->conf->limit_message, scratch, e, error);
+    return envelope_decode(&body, false, ex->worker->conf->limit_message, scratch, e, error);
 }
 
 static bool read_key(struct exchange *ex, struct envelope *e, struct envelope_error *error)
@@ -272,8 +274,9 @@ static void publish(struct exchange *ex, enum append_target target, struct str n
     buf_init(&scratch, 2 * ex->worker->conf->limit_request);
     struct envelope e;
     struct envelope_error error;
-    bool json = rest_is_type(exchange_header(ex, "content-type"), JSON_TYPE);
-    bool read = json ? read_envelope(ex, &scratch, &e, &error) : read_headers(ex, &e, &error);
+    enum encoding encoding;
+    bool read = is_envelope(ex, &encoding) ? read_envelope(ex, encoding, &scratch, &e, &error)
+                                           : read_headers(ex, &e, &error);
     if (read && read_key(ex, &e, &error)) {
         e.target = (uint8_t)target;
         e.name = name;

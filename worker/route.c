@@ -58,7 +58,8 @@ int route_open(const struct route_parts *parts, struct route **ret)
     r->ops = parts->store_ops ? parts->store_ops : &store_ops;
     wheel_init(&r->wheel, route_boot_ms(r));
     buf_init(&r->record, parts->feed->size);
-    buf_init(&r->json, MESSAGE_TEXT_MAX);
+    for (int i = 0; i < ENCODINGS; i++)
+        buf_init(&r->object[i], MESSAGE_TEXT_MAX);
     TAILQ_INIT(&r->all);
     TAILQ_INIT(&r->turns);
 
@@ -89,7 +90,8 @@ void route_close(struct route *r)
     touches_close(r);
     subscriptions_close(r);
     buf_free(&r->record);
-    buf_free(&r->json);
+    for (int i = 0; i < ENCODINGS; i++)
+        buf_free(&r->object[i]);
     free(r);
 }
 
@@ -99,7 +101,8 @@ bool route_proceed(struct route *r)
     more |= feed_proceed(r);
     more |= pickups_proceed(r);
     trim(&r->record);
-    trim(&r->json);
+    for (int i = 0; i < ENCODINGS; i++)
+        trim(&r->object[i]);
     return more;
 }
 

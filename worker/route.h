@@ -9,6 +9,7 @@
 #define WORKER_ROUTE_H
 
 #include "common/conf.h"
+#include "common/datum.h"
 #include "shm/command.h"
 #include "shm/page.h"
 #include "shm/session.h"
@@ -126,10 +127,10 @@ enum pickup_take {
 
 struct pickup_ops {
     /* One message of one of its streams, in seq order, valid during the call. MESSAGE_SKIPPED is
-     * set as rule 7 wants for what this pick-up has handed out. json: the message object as JSON
-     * text, made once for all receivers. A refused ephemeral is gone. */
+     * set as rule 7 wants for what this pick-up has handed out. object: the message object in the
+     * encoding of pickup_start, made once for all receivers of it. A refused ephemeral is gone. */
     enum pickup_take (*on_message)(void *arg, uint64_t stream, const struct message *m,
-                                   struct str json);
+                                   struct str object);
     /* Retention took messages of these streams unseen (rule 7). Before the next on_pause, and
      * before the messages of its pass where the store says it in time. */
     void (*on_truncated)(void *arg, const struct page_lost *lost, size_t n);
@@ -153,6 +154,7 @@ struct pickup_start {
     const char *transport; /* "poll", static; NULL: a plain GET that leaves no attachment */
     const char *remote;    /* borrowed while it runs */
     uint64_t lease_ms;
+    enum encoding encoding; /* of the message objects that on_message gets */
 };
 /* Subscribes to the feed; reads from the next route_proceed on, or from pickup_proceed, which the
  * caller may call right away. 0, -ENOMEM. */
@@ -166,9 +168,15 @@ size_t route_pickups(const struct route *r);
 /* Drain: every pick-up ends with UNAVAILABLE. */
 void route_drain(struct route *r);
 
-/* --- text --- */
+/* --- message objects --- */
 
-/* The message object of api.md. stream: STREAM text "mailbox" or "topic:<name>". Appends to out. */
+/* The message object of api.md, appended to out. stream: "mailbox" or "topic:<name>". A payload
+ * that was published in the other encoding is converted as msgpack.h says. 0 or the buffer's error.
+ */
 int message_json(const struct message *m, struct str stream, uint64_t epoch, struct buf *out);
+/* Its map has a header of one byte and fewer than 15 pairs: it can be counted up by one. */
+int message_msgpack(const struct message *m, struct str stream, uint64_t epoch, struct buf *out);
+/* What it was published as; where nothing was said, by the kind of its payload. */
+struct str message_content_type(const struct message *m);
 
 #endif

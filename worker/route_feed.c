@@ -1,8 +1,8 @@
 /* route_feed - walking the feed, and who is subscribed to which stream (rules 4 and 5).
  *
- * Each record is decoded once and its text made at most once a target, when the first live pick-up
- * wants it. Nothing is answered during the walk: pick-ups only take, and report when their turn
- * comes after it.
+ * Each record is decoded once and its object made at most once a target and encoding, when
+ * the first live pick-up wants it. Nothing is answered during the walk: pick-ups only take, and
+ * report when their turn comes after it.
  */
 #include "worker/route_priv.h"
 
@@ -92,7 +92,7 @@ static void lap(struct route *r, uint64_t seq)
 
 static bool deliver(struct route *r)
 {
-    struct feed_message f = {.has_json = false};
+    struct feed_message f;
     const unsigned char *targets;
     uint32_t n;
     if (feed_message_decode(buf_str(&r->record), &f.m, &targets, &n) != 0)
@@ -104,7 +104,7 @@ static bool deliver(struct route *r)
         f.m.seq = t.seq;
         f.m.prev = t.prev;
         f.m.flags = (uint16_t)(flags | (t.flags & MESSAGE_SKIPPED));
-        f.has_json = false;
+        memset(f.object, 0, sizeof(f.object));
         for (struct subscription *s = *bucket_of(&r->subscriptions, t.stream); s; s = s->next)
             if (s->stream == t.stream)
                 pickup_feed(s, &f);

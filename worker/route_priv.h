@@ -59,11 +59,11 @@ struct subscriptions {
     size_t nbuckets, count;
 };
 
-/* One feed message on its way to many: its text is made once, when the first one wants it. */
+/* One feed message on its way to many: its object is made once an encoding, when the first one
+ * wants it. */
 struct feed_message {
     struct message m;
-    bool has_json;
-    struct str json;
+    struct str object[ENCODINGS]; /* p NULL: not made yet */
 };
 
 int subscriptions_open(struct route *r); /* 0, -ENOMEM */
@@ -98,16 +98,17 @@ struct pickup {
     size_t page_limit, page_bytes;
     const char *transport, *remote;
     uint64_t lease_ms;
-    uint8_t state;  /* enum pickup_state */
-    uint8_t ending; /* enum code: on_end is due */
-    uint8_t busy;   /* inside a callback or a pass: freed by whoever is there */
-    bool stopped;   /* pickup_stop was called */
-    bool queued;    /* on route->turns */
-    bool handed;    /* something was handed out since the last on_pause */
-    bool refused;   /* the page's last message was not taken */
-    bool missed;    /* something lies behind where it stopped */
-    bool recheck;   /* control records may have been missed: is the session still there? */
-    bool went_live; /* on_pause was called for it */
+    uint8_t encoding; /* enum encoding */
+    uint8_t state;    /* enum pickup_state */
+    uint8_t ending;   /* enum code: on_end is due */
+    uint8_t busy;     /* inside a callback or a pass: freed by whoever is there */
+    bool stopped;     /* pickup_stop was called */
+    bool queued;      /* on route->turns */
+    bool handed;      /* something was handed out since the last on_pause */
+    bool refused;     /* the page's last message was not taken */
+    bool missed;      /* something lies behind where it stopped */
+    bool recheck;     /* control records may have been missed: is the session still there? */
+    bool went_live;   /* on_pause was called for it */
 };
 
 TAILQ_HEAD(pickup_list, pickup);
@@ -158,8 +159,8 @@ struct route {
     struct feed_reader reader;
     uint64_t passed; /* every record of the feed with a seq up to it was offered to the live ones */
     uint64_t walked; /* the highest seq seen on the feed: >= passed inside a batch */
-    struct buf record; /* the body of the feed record in hand */
-    struct buf json;   /* the text of the message in hand */
+    struct buf record;            /* the body of the feed record in hand */
+    struct buf object[ENCODINGS]; /* of the message in hand */
 
     struct pickup_list all;   /* every pick-up */
     struct pickup_list turns; /* those that have something to do */

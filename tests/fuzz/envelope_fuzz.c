@@ -65,16 +65,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             .content_type = name, .event = name, .collapse = name, .ttl = STR("5s")};
         taken = envelope_of_payload(&h, rest, LIMIT, &e, &error);
     } else {
-        struct json_value v;
-        if (json_check(str_make(data + 1, size - 1), &v) == 0)
-            taken = envelope_decode(v, data[0] % 3 == 1, LIMIT, &scratch, &e, &error);
+        struct datum v;
+        enum encoding encoding = data[0] & 0x40 ? ENCODING_MSGPACK : ENCODING_JSON;
+        if (datum_check(encoding, str_make(data + 1, size - 1), &v) == 0)
+            taken = envelope_decode(&v, data[0] % 3 == 1, LIMIT, &scratch, &e, &error);
         else
-            error = (struct envelope_error){CODE_BAD_REQUEST, "not JSON"};
+            error = (struct envelope_error){CODE_BAD_REQUEST, "neither"};
     }
     if (taken) {
         check(e.payload.n <= LIMIT);
         if (e.flags & MESSAGE_JSON)
             check(json_check(e.payload, NULL) == 0);
+        if (e.flags & MESSAGE_MSGPACK)
+            check(mp_check(e.payload, NULL) == 0);
         if (e.flags & MESSAGE_TEXT)
             check(utf8_valid(e.payload));
         encodes(&e);

@@ -95,9 +95,9 @@ static const struct {
 static bool decode(const char *text, bool batch, struct buf *scratch, struct envelope *e,
                    struct envelope_error *error)
 {
-    struct json_value v;
-    assert_int_equal(json_check(str_of(text), &v), 0);
-    return envelope_decode(v, batch, LIMIT, scratch, e, error);
+    struct datum v;
+    assert_int_equal(datum_check(ENCODING_JSON, str_of(text), &v), 0);
+    return envelope_decode(&v, batch, LIMIT, scratch, e, error);
 }
 
 static void assert_str(struct str s, const char *z)

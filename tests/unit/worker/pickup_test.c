@@ -714,7 +714,7 @@ static void no_memory_ends_it_cleanly(void **state)
     (void)state;
     struct client c;
     fill(1, 3);
-    buf_free(&F.route->json);
+    buf_free(&F.route->object[ENCODING_JSON]);
     assert_true(failmalloc_each(start_and_read, &c) >= 2);
     assert_run(&c, 1, 3);
 }
