@@ -1,8 +1,7 @@
 /* route - the session router: opens and closes, takes its turn, reads.
  *
  * The work is in route_call.c, route_feed.c, pickup.c and route_touch.c. A turn goes completions,
- * feed, pick-ups: what a command of ours committed is on the feed before its answer is looked for,
- * and everything that a pick-up has to say is said once, after the whole walk.
+ * feed, pick-ups: everything that a pick-up has to say is said once, after the whole walk.
  */
 #include "worker/route_priv.h"
 
@@ -97,9 +96,11 @@ void route_close(struct route *r)
 
 bool route_proceed(struct route *r)
 {
+    route_ring(r);
     bool more = calls_proceed(r);
     more |= feed_proceed(r);
     more |= pickups_proceed(r);
+    route_ring(r);
     trim(&r->record);
     for (int i = 0; i < ENCODINGS; i++)
         trim(&r->object[i]);

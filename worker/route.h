@@ -61,6 +61,9 @@ void route_close(struct route *r); /* calls nothing back */
  * call does a bounded amount of work; true when more is waiting: call it again soon, but serve the
  * network in between. */
 bool route_proceed(struct route *r);
+/* Rings the writer if commands were sent since the last ring: once a turn, after everything that
+ * may send and before the loop may sleep, so that one ring serves all that the turn brought. */
+void route_ring(struct route *r);
 /* Timers and the timeouts of commands. Called about every WHEEL_STEP_MS. */
 void route_tick(struct route *r);
 uint64_t route_epoch(const struct route *r);

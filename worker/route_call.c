@@ -158,7 +158,7 @@ static void publish(struct route *r, uint64_t head)
     r->calls.inbox_head = head;
     ring_publish(r->parts.inbox, head);
     KILLPOINT("command_published");
-    bell_ring(r->parts.writer_bell);
+    r->calls.ring_due = true;
     metric_add(route_metrics(r), METRIC_COMMANDS, 1);
 }
 
@@ -270,6 +270,14 @@ int route_command(struct route *r, enum command_type type, size_t size_max, rout
     publish(r, head);
     *ret = call;
     return 0;
+}
+
+void route_ring(struct route *r)
+{
+    if (!r->calls.ring_due)
+        return;
+    r->calls.ring_due = false;
+    bell_ring(r->parts.writer_bell);
 }
 
 void route_forget(struct route *r, struct route_call *call)

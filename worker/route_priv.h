@@ -37,6 +37,7 @@ struct calls {
     struct route_call *spare;
     uint64_t reserved, reserve_max;
     uint64_t inbox_head, reply_pos;
+    bool ring_due; /* commands were published since the writer's bell was rung */
 };
 
 int calls_open(struct route *r);

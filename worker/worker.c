@@ -254,6 +254,7 @@ static bool proceed(struct loop *l)
         return false;
     bool more = route_proceed(l->w.route);
     h1_proceed(l->w.h1);
+    route_ring(l->w.route);
     return more;
 }
 
