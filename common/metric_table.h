@@ -10,6 +10,7 @@
 METRIC(CONNECTIONS,        GAUGE,   "restante_connections",                  "",                     "Connections now open.")
 METRIC(ACCEPTED,           COUNTER, "restante_accepted_total",               "",                     "Connections accepted.")
 METRIC(REFUSED_LIMIT,      COUNTER, "restante_refused_total",                "reason=\"limit\"",     "Connections refused.")
+METRIC(REFUSED_UNDECIDED,  COUNTER, "restante_refused_total",                "reason=\"undecided\"", "Connections refused.")
 METRIC(REFUSED_FDS,        COUNTER, "restante_refused_total",                "reason=\"fds\"",       "Connections refused.")
 METRIC(REQUESTS_2XX,       COUNTER, "restante_requests_total",               "status=\"2xx\"",       "Requests answered.")
 METRIC(REQUESTS_3XX,       COUNTER, "restante_requests_total",               "status=\"3xx\"",       "Requests answered.")

@@ -18,11 +18,18 @@
 #include "common/log.h"
 
 #include "worker/accept.h"
-#include "worker/h1.h"
-#include "worker/request_id.h"
+#include "worker/hello.h"
+#include "worker/last_word.h"
+#include "worker/protocol.h"
 #include "worker/worker.h"
 
 #define REMOTE_TEXT (INET6_ADDRSTRLEN + 8) /* "[address]:port" and NUL */
+
+struct listening {
+    struct acceptor *acceptor;
+    struct event *readable;
+    size_t index; /* into conf->listens */
+};
 
 struct acceptor {
     struct worker *worker;
@@ -30,7 +37,7 @@ struct acceptor {
     int reserve_fd; /* given up to take a connection when there is no descriptor left; -1: spent */
     struct event *resume;
     int nlistens;
-    struct event *listening[HERITAGE_LISTENS];
+    struct listening listening[HERITAGE_LISTENS];
 };
 
 static void remote_text(const struct sockaddr_storage *from, char ret[REMOTE_TEXT])
@@ -48,41 +55,23 @@ static void remote_text(const struct sockaddr_storage *from, char ret[REMOTE_TEX
     }
 }
 
-/* A last word for a connection beyond the limit: best effort, nothing waits for it. */
-static void refuse(struct acceptor *a, int fd)
+static void refuse(struct acceptor *a, int fd, size_t listen)
 {
     struct worker *w = a->worker;
-    char id[REQUEST_ID_MADE + 1], body[256], text[640], rest[2048];
-    request_id_make(&w->request_seed, id);
-    int n = snprintf(body, sizeof(body),
-                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":503,\"code\":\"%s\","
-                     "\"detail\":\"limits.connections is reached\",\"outcome\":\"none\","
-                     "\"request_id\":\"%s\"}",
-                     code_title(CODE_UNAVAILABLE), code_text(CODE_UNAVAILABLE), id);
-    n = snprintf(
-        text, sizeof(text),
-        "HTTP/1.1 503 Service Unavailable\r\nServer: restante\r\nCache-Control: no-store\r\n"
-        "X-Request-Id: %s\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
-        "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
-        id, n, body);
-    /* What the peer has sent already is read, or closing would reset the connection before the
-     * answer is seen. */
-    ssize_t sent = send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent == n && shutdown(fd, SHUT_WR) == 0) {
-        ssize_t got = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
-        (void)got;
-    }
-    close(fd);
     metric_add(w->metrics, METRIC_REFUSED_LIMIT, 1);
     log_event(LOG_DEBUG, "connection_refused", LOG_Z("reason", "limit"));
+    if (listen < w->conf->nlistens && w->conf->listens[listen].tls)
+        close(fd); /* no handshake for so little */
+    else
+        last_word(w, fd, CODE_UNAVAILABLE, "limits.connections is reached");
 }
 
-static void take(struct acceptor *a, int fd, const struct sockaddr_storage *from)
+static void take(struct acceptor *a, int fd, size_t listen, const struct sockaddr_storage *from)
 {
     struct worker *w = a->worker;
     metric_add(w->metrics, METRIC_ACCEPTED, 1);
-    if (h1_connections(w->h1) >= a->limit) {
-        refuse(a, fd);
+    if (protocol_connections(w) + hello_connections(w->hello) >= a->limit) {
+        refuse(a, fd, listen);
         return;
     }
     if (from->ss_family != AF_UNIX) {
@@ -94,14 +83,15 @@ static void take(struct acceptor *a, int fd, const struct sockaddr_storage *from
     }
     char remote[REMOTE_TEXT];
     remote_text(from, remote);
-    if (h1_accept(w->h1, fd, remote) < 0)
-        metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
+    int r = hello_accept(w->hello, fd, listen, remote); /* counts its failures */
+    if (r < 0)
+        log_event(LOG_WARN, "connection_dropped", LOG_E(r));
 }
 
 static void listen_again(struct acceptor *a)
 {
     for (int i = 0; i < a->nlistens; i++) {
-        if (event_add(a->listening[i], NULL) < 0)
+        if (event_add(a->listening[i].readable, NULL) < 0)
             log_event(LOG_ERROR, "listen_event_failed", LOG_I("listen", i));
     }
 }
@@ -130,7 +120,7 @@ static void pause_accepting(struct acceptor *a, int listen_fd, int error)
         a->reserve_fd = fcntl(a->worker->bell.fd, F_DUPFD_CLOEXEC, 0);
     }
     for (int i = 0; i < a->nlistens; i++)
-        event_del(a->listening[i]);
+        event_del(a->listening[i].readable);
     struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
     if (event_add(a->resume, &pause) < 0)
         listen_again(a);
@@ -139,18 +129,18 @@ static void pause_accepting(struct acceptor *a, int listen_fd, int error)
 static void on_listening(evutil_socket_t listen_fd, short what, void *arg)
 {
     (void)what;
-    struct acceptor *a = arg;
+    struct listening *l = arg;
     for (int i = 0; i < ACCEPT_BURST; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof(from);
         int fd = accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            take(a, fd, &from);
+            take(l->acceptor, fd, l->index, &from);
             continue;
         }
         /* Errors of the connection that just died are not ours (accept(2)): the next one. */
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            pause_accepting(a, listen_fd, errno);
+            pause_accepting(l->acceptor, listen_fd, errno);
         if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM)
             return;
     }
@@ -176,14 +166,17 @@ int acceptor_open(struct worker *w, struct acceptor **ret)
         err = -ENOMEM;
     for (int i = 0; i < w->heritage.nlistens; i++) {
         int fd = w->heritage.listen_fd[i];
-        struct event *e = event_new(w->base, fd, EV_READ | EV_PERSIST, on_listening, a);
-        if (!e) {
+        struct listening *l = &a->listening[a->nlistens];
+        l->acceptor = a;
+        l->index = (size_t)w->heritage.listen_index[i];
+        l->readable = event_new(w->base, fd, EV_READ | EV_PERSIST, on_listening, l);
+        if (!l->readable) {
             err = -ENOMEM;
             close(fd);
             continue;
         }
-        a->listening[a->nlistens++] = e;
-        if (event_add(e, NULL) < 0)
+        a->nlistens++;
+        if (event_add(l->readable, NULL) < 0)
             err = -ENOMEM;
     }
     w->heritage.nlistens = 0; /* they are the acceptor's now */
@@ -200,8 +193,8 @@ void acceptor_close(struct acceptor *a)
     if (!a)
         return;
     for (int i = 0; i < a->nlistens; i++) {
-        int fd = event_get_fd(a->listening[i]);
-        event_free(a->listening[i]);
+        int fd = event_get_fd(a->listening[i].readable);
+        event_free(a->listening[i].readable);
         close(fd);
     }
     if (a->resume)

@@ -17,8 +17,8 @@
 struct worker;
 struct acceptor;
 
-/* Listens on w->heritage.listen_fd, which it owns from here on; needs w->base and w->h1. 0 or
- * -errno. */
+/* Listens on w->heritage.listen_fd, which it owns from here on; needs w->base, w->hello and the
+ * protocols. 0 or -errno. */
 int acceptor_open(struct worker *w, struct acceptor **ret);
 void acceptor_close(struct acceptor *a); /* and the descriptors; a may be NULL */
 

@@ -3,12 +3,10 @@
  * Whatever happens (bytes, room for bytes, an answer from elsewhere, a deadline) ends in h1_settle:
  * place, send, take in what waited, until nothing moves; then the events are armed for what is
  * missing, or the connection is closed. In the usual case - a request in, an answer out - no event
- * and no timer changes, so a request costs one recv and one sendmsg.
+ * and no timer changes, so a request costs one read and one write of its wire.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -72,7 +70,7 @@ void h1_drop_after(struct h1 *c, struct h1_request *rq)
     drop_list(c, behind);
 }
 
-/* --- the dirty list --- */
+/* --- the lists --- */
 
 static void unlink_dirty(struct h1 *c)
 {
@@ -84,15 +82,9 @@ static void unlink_dirty(struct h1 *c)
     c->dirty_prev = NULL;
 }
 
-void h1_wake(struct h1 *c)
+static void link_into(struct h1 **head, struct h1 *c)
 {
-    if (c->busy) {
-        c->again = true;
-        return;
-    }
-    if (c->dirty_prev)
-        return;
-    struct h1 **head = &c->server->dirty;
+    unlink_dirty(c);
     c->dirty_next = *head;
     if (c->dirty_next)
         c->dirty_next->dirty_prev = &c->dirty_next;
@@ -100,10 +92,12 @@ void h1_wake(struct h1 *c)
     *head = c;
 }
 
-void h1_proceed(struct h1_server *s)
+void h1_wake(struct h1 *c)
 {
-    while (s->dirty)
-        h1_settle(s->dirty);
+    if (c->busy)
+        c->again = true;
+    else
+        link_into(&c->server->dirty, c);
 }
 
 /* --- settling --- */
@@ -124,7 +118,7 @@ static void destroy(struct h1 *c)
         event_del(&c->readable);
     if (c->write_armed)
         event_del(&c->writable);
-    close(c->fd);
+    wire_close(&c->wire);
     buf_free(&c->in);
     buf_free(&c->out);
     s->count--;
@@ -206,7 +200,7 @@ void h1_settle(struct h1 *c)
     if (!c->failed && is_finished(c) && c->linger && !c->eof && !c->lingering) {
         c->lingering = true;
         c->linger_since = h1_now(c);
-        c->failed = shutdown(c->fd, SHUT_WR) < 0;
+        c->failed = wire_shutdown(&c->wire) < 0;
     }
     if (!c->failed)
         arm_events(c);
@@ -216,6 +210,8 @@ void h1_settle(struct h1 *c)
     }
     c->busy = false;
     h1_watch(c);
+    if (c->read_armed && wire_pending(&c->wire))
+        link_into(&c->server->unread, c);
 }
 
 /* --- events --- */
@@ -223,9 +219,9 @@ void h1_settle(struct h1 *c)
 static void read_some(struct h1 *c)
 {
     struct h1_server *s = c->server;
-    ssize_t n = recv(c->fd, s->scratch, sizeof(s->scratch), MSG_DONTWAIT);
+    ssize_t n = wire_read(&c->wire, s->scratch, sizeof(s->scratch));
     if (n < 0) {
-        c->failed = errno != EAGAIN && errno != EINTR;
+        c->failed = n != -EAGAIN;
         return;
     }
     if (n == 0) {
@@ -254,6 +250,29 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     h1_settle(arg);
+}
+
+/* One read for each connection that has bytes waiting inside its wire, so that one of them cannot
+ * keep the others waiting. */
+static void read_unread(struct h1_server *s)
+{
+    struct h1 *now = s->unread;
+    s->unread = NULL;
+    if (now)
+        now->dirty_prev = &now;
+    while (now) {
+        struct h1 *c = now;
+        read_some(c);
+        h1_settle(c); /* unlinks it; its wire may put it on s->unread again */
+    }
+}
+
+bool h1_proceed(struct h1_server *s)
+{
+    read_unread(s);
+    while (s->dirty)
+        h1_settle(s->dirty);
+    return s->unread != NULL;
 }
 
 /* --- the server --- */
@@ -288,22 +307,22 @@ void h1_close(struct h1_server *s)
     free(s);
 }
 
-int h1_accept(struct h1_server *s, int fd, const char *remote)
+int h1_accept(struct h1_server *s, struct wire wire, const char *remote)
 {
     size_t n = strlen(remote) + 1;
     struct h1 *c = malloc(sizeof(*c) + n);
     if (!c) {
-        close(fd);
+        wire_close(&wire);
         return -ENOMEM;
     }
     memset(c, 0, sizeof(*c));
     memcpy(c->remote, remote, n);
     c->server = s;
-    c->fd = fd;
+    c->wire = wire;
     buf_init(&c->in, s->worker->conf->limit_header + 2 * H1_READ_SIZE);
     buf_init(&c->out, EXCHANGE_ANSWER_MAX);
-    event_assign(&c->readable, s->worker->base, fd, EV_READ | EV_PERSIST, on_readable, c);
-    event_assign(&c->writable, s->worker->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    event_assign(&c->readable, s->worker->base, wire.fd, EV_READ | EV_PERSIST, on_readable, c);
+    event_assign(&c->writable, s->worker->base, wire.fd, EV_WRITE | EV_PERSIST, on_writable, c);
     c->head_since = c->idle_since = h1_now(c); /* the first header section counts from here */
     c->next = s->all;
     if (c->next)
@@ -312,6 +331,7 @@ int h1_accept(struct h1_server *s, int fd, const char *remote)
     s->all = c;
     s->count++;
     metric_add(s->worker->metrics, METRIC_CONNECTIONS, 1);
+    read_some(c);
     h1_settle(c);
     return 0;
 }

@@ -49,7 +49,7 @@ static struct deadline nearest(const struct h1 *c, uint64_t now)
  * tell by itself that its peer is gone. */
 static void probe(struct h1 *c)
 {
-    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+    struct pollfd p = {.fd = c->wire.fd, .events = POLLRDHUP};
     if (poll(&p, 1, 0) <= 0)
         return;
     bool waits = c->unplaced && c->unplaced->ex.parked;

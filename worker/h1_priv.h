@@ -17,6 +17,7 @@
 #include "worker/h1_head.h"
 #include "worker/h1_scan.h"
 #include "worker/wheel.h"
+#include "worker/wire.h"
 
 struct h1_request {
     struct exchange ex; /* first: the exchange is the request */
@@ -40,10 +41,10 @@ enum h1_reading {
 struct h1 {
     struct h1_server *server;
     struct h1 *next, **prev;             /* all connections of the server */
-    struct h1 *dirty_next, **dirty_prev; /* those with an answer to write; prev NULL: not in it */
+    struct h1 *dirty_next, **dirty_prev; /* the server's dirty or unread list; prev NULL: none */
     struct event readable, writable;
     struct wheel_timer timer;
-    int fd;
+    struct wire wire;
 
     enum h1_reading reading;
     bool read_armed, write_armed;
@@ -84,7 +85,9 @@ struct h1_server {
     struct worker *worker;
     uint64_t (*now_ms)(void *arg);
     void *now_arg;
-    struct h1 *all, *dirty;
+    struct h1 *all;
+    struct h1 *dirty;  /* those with an answer to write */
+    struct h1 *unread; /* those whose wire holds bytes that no event announces */
     size_t count;
     bool draining;
     struct wheel wheel;

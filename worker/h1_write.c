@@ -1,14 +1,12 @@
 /* h1_write - answers into bytes, in the order of the requests, and bytes into the kernel.
  *
  * Placing copies a head and a small body into one output buffer; a large body stays where it is and
- * is sent from there, as the second part of one sendmsg. What the kernel does not take waits; while
+ * is sent from there, as the second part of one write. What the kernel does not take waits; while
  * much waits, nothing more is placed: answers then stay in their exchanges, whose number is
  * bounded.
  */
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "common/log.h"
 
@@ -189,20 +187,16 @@ void h1_flush(struct h1 *c)
 {
     while (c->written < c->placed && !c->failed) {
         struct iovec iov[2];
-        struct msghdr m = {.msg_iov = iov};
+        int parts = 0;
         if (c->out.len > c->out_sent)
-            iov[m.msg_iovlen++] =
-                (struct iovec){c->out.data + c->out_sent, c->out.len - c->out_sent};
+            iov[parts++] = (struct iovec){c->out.data + c->out_sent, c->out.len - c->out_sent};
         if (c->large) {
             struct buf *body = &c->large->ex.out_body;
-            iov[m.msg_iovlen++] =
-                (struct iovec){body->data + c->large_sent, body->len - c->large_sent};
+            iov[parts++] = (struct iovec){body->data + c->large_sent, body->len - c->large_sent};
         }
-        ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = wire_write(&c->wire, iov, parts);
         if (n < 0) {
-            c->failed = errno != EAGAIN;
+            c->failed = n != -EAGAIN;
             break;
         }
         c->write_since = h1_now(c);

@@ -7,12 +7,15 @@
 #include "worker/wire.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "common/log.h"
 
 #define RECORD_MAX 16384 /* plain bytes of one TLS record */
 
@@ -32,35 +35,75 @@ static ssize_t tls_result(struct wire *w, int n)
     }
 }
 
-ssize_t wire_read(struct wire *w, void *p, size_t n)
+static int at_most_int(size_t n)
 {
-    if (!w->ssl) {
-        ssize_t got = recv(w->fd, p, n, MSG_DONTWAIT);
-        if (got >= 0)
-            return got;
-        return errno == EINTR ? -EAGAIN : -errno;
-    }
+    return n > INT_MAX ? INT_MAX : (int)n;
+}
+
+struct wire wire_clear(int fd)
+{
+    return (struct wire){.fd = fd};
+}
+
+struct wire wire_tls(int fd, struct ssl_st *ssl)
+{
+    return (struct wire){.fd = fd, .ssl = ssl, .again = SSL_has_pending(ssl)};
+}
+
+/* --- reading --- */
+
+static ssize_t clear_read(struct wire *w, char *p, size_t n)
+{
+    size_t early = w->early;
+    must(early <= n);
+    memcpy(p, WIRE_PREFACE, early);
+    w->early = 0;
+    ssize_t got = recv(w->fd, p + early, n - early, MSG_DONTWAIT);
+    if (got >= 0)
+        return got + (ssize_t)early;
+    if (early) /* a broken socket stays readable: the failure is met again */
+        return (ssize_t)early;
+    return errno == EINTR ? -EAGAIN : -errno;
+}
+
+/* Record after record, until the buffer is full or OpenSSL holds nothing: so one recv(2) serves
+ * several records, and the usual single one costs no second recv(2). What OpenSSL holds may be less
+ * than a record; only a read that says so tells. */
+static ssize_t tls_read(struct wire *w, char *p, size_t n)
+{
     size_t have = 0;
-    while (have < n) { /* a record at a time; a full buffer costs one call of ours */
+    do {
         ERR_clear_error();
         errno = 0;
-        size_t room = n - have;
-        int got = SSL_read(w->ssl, (char *)p + have, room > 1 << 30 ? 1 << 30 : (int)room);
-        if (got > 0) {
-            have += (size_t)got;
-            continue;
+        int got = SSL_read(w->ssl, p + have, at_most_int(n - have));
+        if (got <= 0) {
+            ssize_t why = tls_result(w, got);
+            w->again = have && why != -EAGAIN; /* the same end is met by the next call */
+            return have ? (ssize_t)have : why;
         }
-        /* What was read counts; the same failure is met again by the next call. */
-        return have ? (ssize_t)have : tls_result(w, got);
-    }
+        have += (size_t)got;
+        w->again = SSL_has_pending(w->ssl);
+    } while (w->again && have < n);
     return (ssize_t)have;
 }
+
+ssize_t wire_read(struct wire *w, void *p, size_t n)
+{
+    return w->ssl ? tls_read(w, p, n) : clear_read(w, p, n);
+}
+
+bool wire_pending(const struct wire *w)
+{
+    return w->again || w->early;
+}
+
+/* --- writing --- */
 
 static ssize_t tls_write_one(struct wire *w, const void *p, size_t n)
 {
     ERR_clear_error();
     errno = 0;
-    int done = SSL_write(w->ssl, p, n > 1 << 30 ? 1 << 30 : (int)n);
+    int done = SSL_write(w->ssl, p, at_most_int(n));
     if (done > 0)
         return done;
     ssize_t err = tls_result(w, done);
@@ -109,10 +152,12 @@ ssize_t wire_write(struct wire *w, const struct iovec *parts, int n)
     return errno == EINTR ? -EAGAIN : -errno;
 }
 
-bool wire_pending(const struct wire *w)
+const char *wire_version(const struct wire *w)
 {
-    return w->ssl && SSL_has_pending(w->ssl);
+    return w->ssl ? SSL_get_version(w->ssl) : NULL;
 }
+
+/* --- the end --- */
 
 int wire_shutdown(struct wire *w)
 {

@@ -17,7 +17,8 @@
 #include "common/log.h"
 
 #include "worker/accept.h"
-#include "worker/h1.h"
+#include "worker/hello.h"
+#include "worker/protocol.h"
 #include "worker/route.h"
 #include "worker/worker.h"
 
@@ -115,7 +116,9 @@ static int try_to_serve(struct loop *l)
     if (r == 0)
         r = open_route(w);
     if (r == 0)
-        r = h1_open(w, NULL, NULL, &w->h1);
+        r = protocol_open(w, NULL, NULL);
+    if (r == 0)
+        r = hello_open(w, NULL, NULL, &w->hello);
     if (r == 0)
         r = acceptor_open(w, &w->acceptor);
     if (r < 0)
@@ -125,6 +128,11 @@ static int try_to_serve(struct loop *l)
     log_event(LOG_INFO, "worker_serves", LOG_U("connections", acceptor_limit(w)));
     bell_ring_always(&w->supervisor_bell);
     return 0;
+}
+
+static size_t connections(const struct worker *w)
+{
+    return protocol_connections(w) + (w->hello ? hello_connections(w->hello) : 0);
 }
 
 static void leave(struct loop *l, int status)
@@ -158,14 +166,15 @@ static void drain(struct loop *l, const char *why, uint64_t patience_ms)
     l->leave_ms = leave_ms;
     atomic_store(&w->seat->state, SEAT_DRAINING);
     log_event(LOG_INFO, "worker_drains", LOG_Z("why", why), LOG_U("patience_ms", patience_ms),
-              LOG_U("connections", l->serving ? h1_connections(w->h1) : 0));
+              LOG_U("connections", connections(w)));
     if (!l->serving) {
         leave(l, 0);
         return;
     }
     acceptor_close(w->acceptor);
     w->acceptor = NULL;
-    h1_drain(w->h1);
+    hello_drain(w->hello);
+    protocol_drain(w);
     route_drain(w->route);
 }
 
@@ -173,7 +182,7 @@ static void look_whether_done(struct loop *l)
 {
     if (!l->w.draining || l->done)
         return;
-    size_t left = h1_connections(l->w.h1);
+    size_t left = connections(&l->w);
     bool late = clock_boot_ms() >= l->leave_ms;
     if (left && !late)
         return;
@@ -202,7 +211,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (!l->serving)
         return;
     route_tick(l->w.route);
-    h1_tick(l->w.h1);
+    hello_tick(l->w.hello);
+    protocol_tick(&l->w);
 }
 
 static void on_term(evutil_socket_t signo, short what, void *arg)
@@ -253,7 +263,7 @@ static bool proceed(struct loop *l)
     if (!l->serving)
         return false;
     bool more = route_proceed(l->w.route);
-    h1_proceed(l->w.h1);
+    more |= protocol_proceed(&l->w);
     route_ring(l->w.route);
     return more;
 }
@@ -279,7 +289,8 @@ static void close_all(struct loop *l)
 {
     struct worker *w = &l->w;
     acceptor_close(w->acceptor);
-    h1_close(w->h1); /* before route: exchanges that end here let go of their calls */
+    hello_close(w->hello);
+    protocol_close(w); /* before route: exchanges that end here let go of their calls */
     if (w->route)
         route_close(w->route);
     if (w->store)

@@ -13,6 +13,8 @@ struct event_base;
 struct route;
 struct acceptor;
 struct h1_server;
+struct h2_server;
+struct hello;
 
 struct worker {
     struct event_base *base;
@@ -26,7 +28,9 @@ struct worker {
     struct store *store;
     struct bell bell, writer_bell, supervisor_bell;
     struct route *route;
-    struct h1_server *h1;
+    struct h1_server *h1; /* protocol.h */
+    struct h2_server *h2; /* protocol.h; NULL: not spoken */
+    struct hello *hello;
     struct acceptor *acceptor;
     uint64_t request_seed; /* state of request_id_make */
     bool draining;

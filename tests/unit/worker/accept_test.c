@@ -16,6 +16,7 @@
 
 #include "tests/unit/worker/h1_harness.h"
 #include "worker/accept.h"
+#include "worker/hello.h"
 
 static struct sockaddr_in where;
 static char remote_seen[128];
@@ -37,6 +38,9 @@ static int up(void **state)
     turn();
     H.w.bell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     H.w.heritage.nworkers = 2;
+    H.conf.undecided = 100;
+    if (hello_open(&H.w, harness_now, NULL, &H.w.hello) < 0)
+        return -1;
     where = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     listen_on((const struct sockaddr *)&where, sizeof(where));
     socklen_t len = sizeof(where);
@@ -46,6 +50,7 @@ static int up(void **state)
 static int down(void **state)
 {
     acceptor_close(H.w.acceptor);
+    hello_close(H.w.hello);
     close(H.w.bell.fd);
     return harness_down(state);
 }
@@ -94,12 +99,12 @@ static void test_accepts_a_burst(void **state)
     for (int i = 0; i < 20; i++)
         fds[i] = dial();
     until(METRIC_ACCEPTED, 20);
-    assert_int_equal(h1_connections(H.w.h1), 20);
+    assert_int_equal(hello_connections(H.w.hello), 20);
     assert_non_null(strstr(ask(fds[7], GET("/now")), "HTTP/1.1 200 OK"));
     for (int i = 0; i < 20; i++)
         close(fds[i]);
     turn();
-    assert_int_equal(h1_connections(H.w.h1), 0);
+    assert_int_equal(h1_connections(H.w.h1) + hello_connections(H.w.hello), 0);
 }
 
 static void test_limit_is_a_workers_share(void **state)
@@ -112,7 +117,7 @@ static void test_limit_is_a_workers_share(void **state)
     for (int i = 0; i < 5; i++)
         fds[i] = dial();
     until(METRIC_ACCEPTED, 5);
-    assert_int_equal(h1_connections(H.w.h1), 3);
+    assert_int_equal(hello_connections(H.w.hello), 3);
     assert_int_equal(H.metrics->v[METRIC_REFUSED_LIMIT], 2);
     char got[2048] = "";
     ssize_t n = recv(fds[4], got, sizeof(got) - 1, MSG_WAITALL);
@@ -152,7 +157,7 @@ static void test_out_of_descriptors(void **state)
     /* The one that waited longest was told; the other is accepted once there is room again. */
     char byte;
     assert_int_equal(recv(first, &byte, 1, 0), 0);
-    assert_int_equal(h1_connections(H.w.h1), 0);
+    assert_int_equal(h1_connections(H.w.h1) + hello_connections(H.w.hello), 0);
     until(METRIC_ACCEPTED, 1);
     assert_non_null(strstr(ask(second, GET("/now")), "HTTP/1.1 200 OK"));
     close(first);

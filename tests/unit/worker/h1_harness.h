@@ -211,7 +211,7 @@ HARNESS_UNUSED static void connect_client(void)
         abort();
     H.client = pair[0];
     H.client_eof = false;
-    if (h1_accept(H.w.h1, pair[1], "test:1") < 0)
+    if (h1_accept(H.w.h1, wire_clear(pair[1]), "test:1") < 0)
         abort();
 }
 

@@ -1,0 +1,237 @@
+/* hello - see hello.h.
+ *
+ * First bytes are looked at, not taken, so that whoever gets the connection reads it from its
+ * beginning. Only a part of the HTTP/2 preface is taken when more is needed to decide: left in the
+ * socket it would keep it readable, and the loop awake. What was taken is known (it is a prefix of
+ * the preface), so its length is all that travels on, in the wire.
+ */
+#include "worker/hello.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include "worker/accept.h"
+#include "worker/last_word.h"
+#include "worker/protocol.h"
+#include "worker/wheel.h"
+#include "worker/worker.h"
+
+#define TLS_HANDSHAKE 0x16 /* the first byte of a TLS connection: a handshake record */
+
+struct guest { /* a connection that is here */
+    struct hello *hello;
+    struct guest *next, **prev; /* in the order of accept */
+    struct event readable;
+    struct wheel_timer timer;
+    int fd;
+    unsigned char early; /* bytes of the preface that were taken */
+    char remote[];
+};
+
+struct hello {
+    struct worker *worker;
+    uint64_t (*now_ms)(void *arg);
+    void *now_arg;
+    struct wheel wheel;
+    struct guest *first, **end; /* the oldest in front */
+    size_t count, limit;
+};
+
+/* --- the end of a stay --- */
+
+/* Only the descriptor is left. */
+static int release(struct guest *g)
+{
+    struct hello *s = g->hello;
+    int fd = g->fd;
+    *g->prev = g->next;
+    if (g->next)
+        g->next->prev = g->prev;
+    else
+        s->end = g->prev;
+    s->count--;
+    wheel_cancel(&g->timer);
+    event_del(&g->readable);
+    metric_sub(s->worker->metrics, METRIC_CONNECTIONS, 1);
+    return fd;
+}
+
+static void dismiss(struct guest *g)
+{
+    close(release(g));
+    free(g);
+}
+
+static void count(struct guest *g, enum metric m)
+{
+    metric_add(g->hello->worker->metrics, m, 1);
+}
+
+static void hand_over(struct guest *g, enum protocol p)
+{
+    struct worker *w = g->hello->worker;
+    struct wire wire = wire_clear(release(g));
+    wire.early = g->early;
+    if (protocol_accept(w, p, wire, g->remote) < 0)
+        metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
+    free(g);
+}
+
+/* --- first bytes --- */
+
+/* They begin like the preface, and more is needed to tell. */
+static void take_early(struct guest *g, size_t n)
+{
+    char bytes[WIRE_PREFACE_LEN];
+    if (recv(g->fd, bytes, n, MSG_DONTWAIT) == (ssize_t)n)
+        g->early = (unsigned char)(g->early + n);
+    else
+        dismiss(g); /* what was there is gone: the socket is broken */
+}
+
+static void look(struct guest *g)
+{
+    char bytes[WIRE_PREFACE_LEN];
+    size_t wanted = WIRE_PREFACE_LEN - g->early;
+    ssize_t n = recv(g->fd, bytes, wanted, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        dismiss(g);
+        return;
+    }
+    if (g->early == 0 && bytes[0] == TLS_HANDSHAKE) {
+        count(g, METRIC_CLOSED_PROTOCOL);
+        dismiss(g);
+        return;
+    }
+    bool alike =
+        protocol_spoken(PROTOCOL_HTTP2) && memcmp(bytes, WIRE_PREFACE + g->early, (size_t)n) == 0;
+    if (!alike)
+        hand_over(g, PROTOCOL_HTTP1);
+    else if ((size_t)n == wanted)
+        hand_over(g, PROTOCOL_HTTP2);
+    else
+        take_early(g, (size_t)n);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    look(arg);
+}
+
+static void on_due(void *arg)
+{
+    count(arg, METRIC_CLOSED_TIMEOUT);
+    dismiss(arg);
+}
+
+/* --- all of them --- */
+
+static uint64_t boot_ms(void *arg)
+{
+    (void)arg;
+    return clock_boot_ms();
+}
+
+/* Makes room for one more. */
+static void send_oldest_away(struct hello *s)
+{
+    struct guest *g = s->first;
+    count(g, METRIC_REFUSED_UNDECIDED);
+    log_event(LOG_DEBUG, "connection_refused", LOG_Z("reason", "undecided"),
+              LOG_Z("remote", g->remote));
+    last_word(s->worker, release(g), CODE_UNAVAILABLE, "limits.undecided is reached");
+    free(g);
+}
+
+int hello_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg, struct hello **ret)
+{
+    struct hello *s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->worker = w;
+    s->now_ms = now_ms ? now_ms : boot_ms;
+    s->now_arg = now_arg;
+    s->end = &s->first;
+    s->limit = (size_t)(acceptor_limit(w) * w->conf->undecided / 100);
+    if (s->limit < HELLO_LEAST)
+        s->limit = HELLO_LEAST;
+    wheel_init(&s->wheel, s->now_ms(s->now_arg));
+    *ret = s;
+    return 0;
+}
+
+void hello_close(struct hello *s)
+{
+    if (!s)
+        return;
+    while (s->first)
+        dismiss(s->first);
+    free(s);
+}
+
+int hello_accept(struct hello *s, int fd, size_t listen, const char *remote)
+{
+    (void)listen;
+    struct worker *w = s->worker;
+    size_t n = strlen(remote) + 1;
+    struct guest *g = malloc(sizeof(*g) + n);
+    if (!g) {
+        close(fd);
+        metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
+        return -ENOMEM;
+    }
+    if (s->count >= s->limit)
+        send_oldest_away(s);
+    memset(g, 0, sizeof(*g));
+    memcpy(g->remote, remote, n);
+    g->hello = s;
+    g->fd = fd;
+    g->prev = s->end;
+    *s->end = g;
+    s->end = &g->next;
+    s->count++;
+    metric_add(w->metrics, METRIC_CONNECTIONS, 1);
+    event_assign(&g->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, g);
+    wheel_set(&s->wheel, &g->timer, s->now_ms(s->now_arg) + w->conf->head_timeout, on_due, g);
+    if (event_add(&g->readable, NULL) < 0) {
+        count(g, METRIC_REFUSED_FDS);
+        dismiss(g);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void hello_tick(struct hello *s)
+{
+    wheel_turn(&s->wheel, s->now_ms(s->now_arg));
+}
+
+void hello_drain(struct hello *s)
+{
+    struct guest *next;
+    for (struct guest *g = s->first; g; g = next) {
+        next = g->next;
+        bool silent = g->early == 0 && recv(g->fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+        if (silent)
+            dismiss(g);
+        else
+            look(g); /* whoever takes it has to know it before it drains */
+    }
+}
+
+size_t hello_connections(const struct hello *s)
+{
+    return s->count;
+}

@@ -1,0 +1,35 @@
+/* last_word - see last_word.h. */
+#include "worker/last_word.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker/request_id.h"
+#include "worker/worker.h"
+
+void last_word(struct worker *w, int fd, enum code code, const char *detail)
+{
+    char id[REQUEST_ID_MADE + 1], body[384], text[768], rest[2048];
+    bool again = code == CODE_UNAVAILABLE;
+    request_id_make(&w->request_seed, id);
+    int n = snprintf(body, sizeof(body),
+                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\","
+                     "\"detail\":\"%s\",%s\"request_id\":\"%s\"}",
+                     code_title(code), code_status(code), code_text(code), detail,
+                     again ? "\"outcome\":\"none\"," : "", id);
+    n = snprintf(text, sizeof(text),
+                 "HTTP/1.1 %d %s\r\nServer: restante\r\nCache-Control: no-store\r\n"
+                 "X-Request-Id: %s\r\nContent-Type: application/problem+json\r\n%s"
+                 "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+                 code_status(code), code_title(code), id, again ? "Retry-After: 1\r\n" : "", n,
+                 body);
+    /* What the peer has sent already is read, or closing would reset the connection before the
+     * answer is seen. */
+    ssize_t sent = send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == n && shutdown(fd, SHUT_WR) == 0) {
+        ssize_t got = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
+        (void)got;
+    }
+    close(fd);
+}
