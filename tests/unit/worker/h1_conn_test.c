@@ -171,7 +171,9 @@ static void test_drain_lets_a_body_arrive(void **state)
 
 #define MANY 200
 
-static void weigh(const char *text, size_t ret_bytes[1])
+/* Bytes of memory for each of MANY connections that sent text. Skips the test under an allocator
+ * that does not tell (sanitizers, valgrind). */
+static size_t weigh(const char *text)
 {
     int fds[MANY];
     struct mallinfo2 before = mallinfo2();
@@ -185,11 +187,14 @@ static void weigh(const char *text, size_t ret_bytes[1])
         turn_unread();
     }
     struct mallinfo2 after = mallinfo2();
-    *ret_bytes = (after.uordblks - before.uordblks) / MANY;
+    size_t bytes = (after.uordblks - before.uordblks) / MANY;
     for (int i = 0; i < MANY; i++)
         close(fds[i]);
     H.client = -1;
     turn_unread();
+    if (after.uordblks == 0)
+        skip();
+    return bytes;
 }
 
 /* What a parked request costs here, with the headers that a browser sends. The application's own
@@ -197,29 +202,23 @@ static void weigh(const char *text, size_t ret_bytes[1])
 static void test_weight_of_a_parked_request(void **state)
 {
     (void)state;
-    size_t bytes = 0;
-    weigh("GET /park?cursor=9f86d081884c7d65.1041&wait=60 HTTP/1.1\r\nHost: api.example.com\r\n"
-          "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
-          "Accept: application/json\r\nAccept-Language: en-US,en;q=0.5\r\n"
-          "Accept-Encoding: gzip, deflate, br, zstd\r\nOrigin: https://app.example.com\r\n"
-          "Authorization: Bearer rs1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
-          "Connection: keep-alive\r\nSec-Fetch-Mode: cors\r\n\r\n",
-          &bytes);
+    size_t bytes = weigh(
+        "GET /park?cursor=9f86d081884c7d65.1041&wait=60 HTTP/1.1\r\nHost: api.example.com\r\n"
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+        "Accept: application/json\r\nAccept-Language: en-US,en;q=0.5\r\n"
+        "Accept-Encoding: gzip, deflate, br, zstd\r\nOrigin: https://app.example.com\r\n"
+        "Authorization: Bearer rs1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+        "Connection: keep-alive\r\nSec-Fetch-Mode: cors\r\n\r\n");
     print_message("a parked request: %zu bytes\n", bytes);
-#if !defined(__SANITIZE_ADDRESS__)
     assert_in_range(bytes, 500, 3072);
-#endif
 }
 
 static void test_weight_of_an_idle_connection(void **state)
 {
     (void)state;
-    size_t bytes = 0;
-    weigh(GET("/now"), &bytes);
+    size_t bytes = weigh(GET("/now"));
     print_message("an idle connection: %zu bytes\n", bytes);
-#if !defined(__SANITIZE_ADDRESS__)
     assert_in_range(bytes, 200, 1536);
-#endif
 }
 
 /* --- no memory --- */
