@@ -129,7 +129,7 @@ static void walk_record(struct route *r, const struct feed_record *record)
     bool good = true;
     switch ((enum feed_type)record->type) {
     case FEED_MESSAGE:
-        good = r->subscriptions.count == 0 || deliver(r);
+        good = deliver(r);
         break;
     case FEED_CONTROL:
         good = control(r);
@@ -153,8 +153,25 @@ static void walk_record(struct route *r, const struct feed_record *record)
         r->passed = r->walked;
 }
 
+/* Nobody here listens: what is on the feed is passed without looking at it, as a new worker does
+ * (rule 4). Whoever comes later reads from the store first. */
+static bool pass_over(struct route *r)
+{
+    struct feed_reader head;
+    if (r->subscriptions.count || feed_start(r->parts.feed, &head) != 0)
+        return false;
+    r->reader = head;
+    if (head.seq > r->passed)
+        r->passed = head.seq;
+    if (head.seq > r->walked)
+        r->walked = head.seq;
+    return true;
+}
+
 bool feed_proceed(struct route *r)
 {
+    if (pass_over(r))
+        return false;
     for (int i = 0; i < RECORDS_A_TURN; i++) {
         struct feed_record record;
         int got = feed_next(r->parts.feed, &r->reader, &record, &r->record);

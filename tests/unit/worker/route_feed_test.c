@@ -72,6 +72,8 @@ static void thousands_of_streams_find_their_own(void **state)
 static void a_turn_is_bounded_and_says_that_more_waits(void **state)
 {
     (void)state;
+    struct pickup *p = start(&F.session[0]);
+    proceed();
     for (uint64_t seq = 1; seq <= 6000; seq++) {
         F.last_seq = seq;
         feed_end(FEED_COMMIT);
@@ -80,11 +82,35 @@ static void a_turn_is_bounded_and_says_that_more_waits(void **state)
     assert_true(F.route->passed < 6000);
     assert_false(route_proceed(F.route));
     assert_int_equal(F.route->passed, 6000);
+    pickup_stop(p);
+}
+
+static void without_listeners_the_feed_is_passed_over(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= 20000; seq++) {
+        F.last_seq = seq;
+        feed_end(FEED_COMMIT);
+    }
+    assert_false(route_proceed(F.route)); /* at once, however much it is */
+    assert_int_equal(F.route->passed, 20000);
+    assert_int_equal(metric(METRIC_FEED_LAPPED), 0);
+    /* And who comes then misses nothing. */
+    struct pickup *p = start(&F.session[0]);
+    taken = 0;
+    publish(1, 20001, 0, "x");
+    proceed();
+    publish(1, 20002, 20001, "y");
+    proceed();
+    assert_int_equal(taken, 2);
+    pickup_stop(p);
 }
 
 static void nothing_is_passed_before_its_commit(void **state)
 {
     (void)state;
+    struct pickup *p = start(&F.session[0]);
+    proceed();
     uint64_t published = F.feed_head;
     feed_one(1, 5, 0, "x");
     feed_publish(&F.feed, F.feed_head); /* no writer does that; a reader must not be fooled */
@@ -96,6 +122,7 @@ static void nothing_is_passed_before_its_commit(void **state)
     feed_end(FEED_COMMIT);
     proceed();
     assert_int_equal(F.route->passed, 6);
+    pickup_stop(p);
 }
 
 static void a_control_record_of_garbage_is_a_hole(void **state)
@@ -132,9 +159,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, harness_open, harness_close)
     const struct CMUnitTest tests[] = {
-        T(thousands_of_streams_find_their_own),    T(a_turn_is_bounded_and_says_that_more_waits),
-        T(nothing_is_passed_before_its_commit),    T(a_control_record_of_garbage_is_a_hole),
-        T(an_end_of_another_session_harms_nobody),
+        T(thousands_of_streams_find_their_own),       T(a_turn_is_bounded_and_says_that_more_waits),
+        T(without_listeners_the_feed_is_passed_over), T(nothing_is_passed_before_its_commit),
+        T(a_control_record_of_garbage_is_a_hole),     T(an_end_of_another_session_harms_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
