@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "worker/answer_head.h"
 #include "worker/exchange.h"
 #include "worker/h1.h"
 #include "worker/h1_chunk.h"
@@ -92,8 +93,7 @@ struct h1_server {
     bool draining;
     struct wheel wheel;
     struct buf spare; /* memory of the last output buffer that ran empty */
-    uint64_t date_s;  /* the second of date */
-    char date[32];    /* IMF-fixdate */
+    struct answer_date date;
     char scratch[H1_READ_SIZE];
 };
 
