@@ -25,7 +25,7 @@ const LIBRARIES = [
     [/^libwebsockets\.h$/, /^worker\/ws\w*\.[ch]$/],
     [/^(cjson\/)?cJSON\.h$/, /^(common\/(json|token|claims|attributes)\w*\.c|worker\/rest\w*\.c|server\/cli\/\w+\.c)$/],
     [/^msgpack(\.h$|\/)/, /^common\/msgpack_write\.c$/],
-    [/^openssl\//, /^(common\/(digest|token|ids)\w*\.c|worker\/tls\w*\.c)$/],
+    [/^openssl\//, /^(common\/(digest|token|ids|certificate)\w*\.c|worker\/(tls|wire)\w*\.c)$/],
     [/^curl\//, /^server\/(cli\/\w+|courier\w*)\.[ch]$/],
     [/^event2\//, /^(worker|server)\//],
 ];

@@ -173,8 +173,8 @@ static void parse(struct load *l, int argc, char **argv)
         {"weight", required_argument, NULL, 'W'},  {NULL, 0, NULL, 0},
     };
     const char *requests = NULL;
-    int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    for (int o = getopt_long(argc, argv, "", options, NULL); o != -1;
+         o = getopt_long(argc, argv, "", options, NULL)) {
         switch (o) {
         case 'p':
             l->port = atoi(optarg);

@@ -229,8 +229,8 @@ int main(int argc, char **argv)
     static struct polls p = {
         .npublishers = 16, .rate = 5000, .seconds = 4, .warmup = 1, .key = "x", .size = 128};
     const char *sessions = NULL;
-    int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    for (int o = getopt_long(argc, argv, "", options, NULL); o != -1;
+         o = getopt_long(argc, argv, "", options, NULL)) {
         switch (o) {
         case 'p':
             p.port = atoi(optarg);
