@@ -1,10 +1,10 @@
-/* h1_fault_table - every way an HTTP/1 request can be wrong before any handler sees it.
+/* h1_fault_table - every way an HTTP request can be wrong before any handler sees it.
  *
  *   FAULT(enum, code, reason, detail)
  *
- * reason is the stable member `reason` of the problem document, detail is prose. All of them end
- * the connection: where one request is in doubt, so is the beginning of the next (RFC 9112
- * section 11.2).
+ * reason is the stable member `reason` of the problem document, detail is prose. In HTTP/1 all of
+ * them end the connection: where one request is in doubt, so is the beginning of the next (RFC 9112
+ * section 11.2). In HTTP/2, which shares the rows that it can meet, they end their stream.
  */
 /* clang-format off */
 FAULT(BARE_LF,          BAD_REQUEST,           "bare_lf",            "a line ends with LF alone")
@@ -26,6 +26,7 @@ FAULT(OBS_FOLD,         BAD_REQUEST,           "obs_fold",           "a header l
 FAULT(HOST_MISSING,     BAD_REQUEST,           "host_missing",       "an HTTP/1.1 request without Host")
 FAULT(HOST_TWICE,       BAD_REQUEST,           "host_twice",         "more than one Host")
 FAULT(HOST_INVALID,     BAD_REQUEST,           "host_invalid",       "Host is no host")
+FAULT(HOST_DIFFERS,     BAD_REQUEST,           "host_differs",       "Host is not what :authority says")
 FAULT(LENGTH_TWICE,     BAD_REQUEST,           "length_twice",       "more than one Content-Length")
 FAULT(LENGTH_INVALID,   BAD_REQUEST,           "length_invalid",     "Content-Length is not a decimal number")
 FAULT(LENGTH_AND_TE,    BAD_REQUEST,           "length_and_encoding", "Content-Length together with Transfer-Encoding")

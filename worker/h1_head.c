@@ -82,6 +82,24 @@ static enum method method_of(unsigned number)
     }
 }
 
+enum h1_fault h1_method(struct str text, enum method *ret)
+{
+    static const unsigned known[] = {
+#define KNOWN(number, name, string) number,
+        HTTP_METHOD_MAP(KNOWN)
+#undef KNOWN
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (!str_is(text, http_method_str((enum http_method)known[i])))
+            continue;
+        if (known[i] == HTTP_CONNECT)
+            return H1_CONNECT;
+        *ret = method_of(known[i]);
+        return H1_FINE;
+    }
+    return H1_METHOD;
+}
+
 /* Is `word` one of the comma-separated tokens? */
 static bool list_has(struct str list, const char *word)
 {
@@ -101,8 +119,7 @@ static bool list_has(struct str list, const char *word)
     return false;
 }
 
-/* uri-host [ ":" port ]; an empty one is allowed (RFC 9110 7.2). */
-static bool host_valid(struct str s)
+bool h1_host_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("\"#/<>?@\\^`{|},", s.p[i]))
@@ -227,7 +244,7 @@ static enum h1_fault judge_headers(struct h1_head *h)
         return f;
     if (!said.host && !h->http10)
         return H1_HOST_MISSING;
-    if (said.host && !host_valid(*said.host))
+    if (said.host && !h1_host_valid(*said.host))
         return H1_HOST_INVALID;
     return judge_expect(h, &said);
 }
@@ -250,7 +267,7 @@ static enum h1_fault judge_target(struct h1_head *h)
         size_t authority = 0;
         while (authority < rest.n && rest.p[authority] != '/' && rest.p[authority] != '?')
             authority++;
-        if (!authority || !host_valid(str_make(rest.p, authority)))
+        if (!authority || !h1_host_valid(str_make(rest.p, authority)))
             return H1_TARGET;
         t = str_make(rest.p + authority, rest.n - authority);
     }

@@ -27,4 +27,9 @@ struct h1_head {
  */
 enum h1_fault h1_head_parse(const char *data, size_t n, struct h1_head *ret);
 
+/* The judgements that every HTTP version shares. */
+enum h1_fault h1_method(struct str text, enum method *ret); /* H1_METHOD, H1_CONNECT */
+/* uri-host [ ":" port ]; an empty one is allowed (RFC 9110 7.2). */
+bool h1_host_valid(struct str s);
+
 #endif
