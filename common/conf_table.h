@@ -48,6 +48,10 @@ CONF(connections,      COUNT,    "limits",  "connections",      "15000",    "1",
 CONF(undecided,        COUNT,    "limits",  "undecided",        "25",       "1",     "100",  ROLLING, "Per cent of limits.connections that may be here without having said what they speak; past that the oldest of them goes.")
 CONF(pipeline,         COUNT,    "limits",  "pipeline",         "16",       "1",     "1000", LIVE,    "Pipelined requests of one connection in flight before it is no longer read.")
 
+CONF(streams,          COUNT,    "limits",  "streams",          "1000",     "1",     "10000", LIVE,   "HTTP/2 requests of one connection in flight.")
+CONF(ping,             DURATION, "limits",  "ping",             "30s",      "1s",    "1h",   LIVE,    "Silence of an HTTP/2 client with open requests after which it is asked whether it lives; silent as long again, its connection is closed.")
+CONF(resets,           COUNT,    "limits",  "resets",           "1000",     "10",    "1000000", LIVE, "HTTP/2 requests that one connection may cancel or break in half a minute, besides as many as it lets finish.")
+CONF(control,          COUNT,    "limits",  "control_frames",   "1000",     "10",    "1000000", LIVE, "HTTP/2 frames without content that one connection may send in half a minute, besides what its requests and their answers need.")
 CONF(shm_inbox,        RING,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot; rounded up to a power of two.")
 CONF(shm_reply,        RING,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot; rounded up to a power of two.")
 CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read; rounded up to a power of two.")
