@@ -72,14 +72,27 @@ bool rest_body(struct exchange *ex, const char *const *names, size_t n, struct d
     return pick(ex, encoding, names, n, ret);
 }
 
+/* Whether a member is bytes: as JSON it would pass for the text of its base64. */
+static bool has_bytes(const struct mp_value *body, const char *const *names, size_t n)
+{
+    struct mp_value values[DATUM_PICK];
+    bool found = false;
+    if (mp_pick(*body, names, n, values) != 0)
+        return false; /* the JSON will be refused for it */
+    for (size_t i = 0; i < n; i++)
+        found = found || values[i].type == MP_BIN;
+    return found;
+}
+
 /* In place of a body in MessagePack, the same as JSON. */
-static bool convert_body(struct exchange *ex)
+static bool convert_body(struct exchange *ex, const char *const *names, size_t n)
 {
     struct mp_value body;
     struct buf json;
     int err = mp_check(buf_str(&ex->body), &body);
-    if (err) {
-        exchange_problem(ex, CODE_BAD_REQUEST, 0, "the body: %s", mp_error_text(err));
+    if (err || has_bytes(&body, names, n)) {
+        exchange_problem(ex, CODE_BAD_REQUEST, 0, "the body: %s",
+                         err ? mp_error_text(err) : "bytes in the place of text");
         return false;
     }
     buf_init(&json, JSON_BODY_MAX);
@@ -102,8 +115,9 @@ bool rest_json_body(struct exchange *ex, const char *const *names, size_t n, str
 {
     struct datum values[DATUM_PICK];
     enum encoding encoding;
+    must(n <= DATUM_PICK);
     rest_encoding(ex, &encoding);
-    if (encoding == ENCODING_MSGPACK && ex->body.len && !convert_body(ex))
+    if (encoding == ENCODING_MSGPACK && ex->body.len && !convert_body(ex, names, n))
         return false;
     if (!pick(ex, ENCODING_JSON, names, n, values))
         return false;
@@ -187,22 +201,28 @@ bool rest_is_key(struct exchange *ex, enum code code)
     return code == CODE_OK;
 }
 
-bool rest_session(struct exchange *ex, struct session_copy *ret)
+int rest_session_find(struct exchange *ex, struct session_copy *ret)
 {
     uint8_t id[SESSION_ID_SIZE];
     bool parsed = rest_session_id(ex->param[0], id) == 0;
     if (ex->principal.kind == PRINCIPAL_SESSION &&
         (!parsed || principal_may_session(&ex->principal, id) != CODE_OK)) {
         refuse_foreign(ex);
-        return false;
+        return -EPERM;
     }
     int err = parsed ? route_session(ex->worker->route, id, ret) : -ENOENT;
+    if (err && err != -ENOENT)
+        rest_store_error(ex, err);
+    if (!err)
+        route_touch(ex->worker->route, &ret->s, 0);
+    return err;
+}
+
+bool rest_session(struct exchange *ex, struct session_copy *ret)
+{
+    int err = rest_session_find(ex, ret);
     if (err == -ENOENT)
         exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
-    else if (err)
-        rest_store_error(ex, err);
-    else
-        route_touch(ex->worker->route, &ret->s, 0);
     return err == 0;
 }
 
@@ -224,46 +244,62 @@ static int read_range(void *arg, struct txn *t)
     return err;
 }
 
-static void refuse_cursor(struct exchange *ex, const struct range *r, const char *reason)
-{
-    char memory[256];
-    struct buf b;
-    buf_fixed(&b, memory, sizeof(memory));
-    buf_append_z(&b, ",\"reason\":\"");
-    buf_append_z(&b, reason);
-    buf_append_z(&b, "\",");
-    rest_cursor_member(ex, &b, "oldest", r->acked > r->floor ? r->acked : r->floor);
-    buf_append_c(&b, ',');
-    rest_cursor_member(ex, &b, "newest", r->last);
-    exchange_problem_with(ex, CODE_CURSOR_RESET, 0, buf_str(&b), NULL);
-}
-
-bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq)
+enum rest_cursor rest_cursor_judge(struct exchange *ex, const struct session *s, struct str text,
+                                   uint64_t *ret_seq, struct rest_reset *ret_reset)
 {
     struct route *route = ex->worker->route;
     uint64_t epoch, seq;
     if (cursor_parse(text, &epoch, &seq) != 0) {
         exchange_problem(ex, CODE_BAD_REQUEST, 0, "not a cursor");
-        return false;
+        return REST_CURSOR_REFUSED;
     }
     bool ours = epoch == route_epoch(route);
     if (ours && seq <= route_last_seq(route)) {
         *ret_seq = seq;
-        return true;
+        return REST_CURSOR_OURS;
     }
     /* The board may lag behind a commit whose answer is out already: the store decides. */
     struct range r = {.route = route, .stream = s->stream, .acked = s->acked};
     int err = route_read(route, read_range, &r);
     if (err) {
         rest_store_error(ex, err);
-        return false;
+        return REST_CURSOR_REFUSED;
     }
     if (ours && seq <= r.last) {
         *ret_seq = seq;
-        return true;
+        return REST_CURSOR_OURS;
     }
-    refuse_cursor(ex, &r, ours ? "ahead" : "epoch");
-    return false;
+    *ret_reset = (struct rest_reset){
+        .reason = ours ? "ahead" : "epoch",
+        .oldest = r.acked > r.floor ? r.acked : r.floor,
+        .newest = r.last,
+    };
+    return REST_CURSOR_RESET;
+}
+
+void rest_reset_members(struct exchange *ex, struct buf *b, const struct rest_reset *reset)
+{
+    buf_append_z(b, "\"reason\":\"");
+    buf_append_z(b, reset->reason);
+    buf_append_z(b, "\",");
+    rest_cursor_member(ex, b, "oldest", reset->oldest);
+    buf_append_c(b, ',');
+    rest_cursor_member(ex, b, "newest", reset->newest);
+}
+
+bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq)
+{
+    struct rest_reset reset;
+    enum rest_cursor verdict = rest_cursor_judge(ex, s, text, ret_seq, &reset);
+    if (verdict == REST_CURSOR_RESET) {
+        char memory[256];
+        struct buf b;
+        buf_fixed(&b, memory, sizeof(memory));
+        buf_append_c(&b, ',');
+        rest_reset_members(ex, &b, &reset);
+        exchange_problem_with(ex, CODE_CURSOR_RESET, 0, buf_str(&b), NULL);
+    }
+    return verdict == REST_CURSOR_OURS;
 }
 
 void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq)

@@ -6,6 +6,7 @@
  *   rest_publish.c  one message into a mailbox or to a subject
  *   rest_batch.c    /v1/publish
  *   rest_pickup.c   messages: short GET and long-poll
+ *   rest_sse.c      messages: an event stream
  *   rest_ack.c      acks
  *   rest_receipt.c  what became of a message
  *   rest_health.c   health, readiness, metrics, status, rotation
@@ -54,11 +55,23 @@ void rest_session_head(struct exchange *ex);
 /* The session of the path's first parameter, if the caller may act for it: 404, 401 token_revoked,
  * 403, 500. Slides its ttl; to be freed by session_copy_free. */
 bool rest_session(struct exchange *ex, struct session_copy *ret);
+/* The same, but an unknown session is -ENOENT and not answered yet. 0; other values: answered. */
+int rest_session_find(struct exchange *ex, struct session_copy *ret);
 /* For what only API keys may do: `code` says whether this one may. A session's token gets 403, or
  * 401 token_revoked when its session is gone. */
 bool rest_is_key(struct exchange *ex, enum code code);
 /* A cursor of ours that is not ahead: 400, or 410 with oldest and newest. */
 bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq);
+/* The same for those who go on from the oldest instead: REFUSED was answered, RESET was not. */
+enum rest_cursor { REST_CURSOR_OURS, REST_CURSOR_RESET, REST_CURSOR_REFUSED };
+struct rest_reset {
+    const char *reason;      /* "epoch", "ahead" */
+    uint64_t oldest, newest; /* seqs: where to go on from, and the store's last */
+};
+enum rest_cursor rest_cursor_judge(struct exchange *ex, const struct session *s, struct str text,
+                                   uint64_t *ret_seq, struct rest_reset *ret_reset);
+/* Appends "reason":...,"oldest":...,"newest":... */
+void rest_reset_members(struct exchange *ex, struct buf *b, const struct rest_reset *reset);
 /* Appends "name":"<cursor>" of a seq in our epoch. */
 void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq);
 void rest_time_member(struct buf *b, const char *name, uint64_t ms); /* 0: null */
@@ -91,6 +104,19 @@ bool rest_command(struct exchange *ex, enum command_type type, size_t size_max,
 void rest_not_sent(struct exchange *ex, int err);
 void rest_store_error(struct exchange *ex, int err);
 void rest_no_memory(struct exchange *ex);
+
+/* --- picking up --- */
+
+/* The query of a pick-up but its cursor, judged. */
+struct pickup_query {
+    uint64_t wait_ms, limit, max_bytes, ack;
+};
+bool pickup_query(struct exchange *ex, struct pickup_query *ret);
+/* The session's start, or its ack: where who names no cursor begins. */
+uint64_t pickup_begin(const struct session *s);
+/* Whether Accept prefers an event stream to a list. */
+bool sse_wanted(const struct exchange *ex);
+void sse_body(struct exchange *ex);
 
 /* --- handlers, for the table --- */
 
