@@ -59,6 +59,9 @@ CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K
 CONF(phoenix_window,   DURATION, "phoenix", "window",           "10s",      "1s",    "60s",  LIVE,    "How long a Phoenix long-poll is held.")
 
 CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
+CONF(server_keepalive, DURATION, "server",  "keepalive",        "15s",      "1s",    "1h",   LIVE,    "How often an event stream that has nothing to say shows life.")
+CONF(server_retry,     DURATION, "server",  "retry",            "2s",       "100ms", "10m",  LIVE,    "How soon an event stream's client is advised to connect again; up to twice as long, so that not all come at once.")
+CONF(ticket_rotation,  DURATION, "server",  "ticket_rotation",  "1h",       "1s",    "3d",   LIVE,    "How often the key of TLS session tickets changes; a ticket resumes for twice as long.")
 
 CONF(log_level,        ENUM,     "log",     "level",            "info",     "debug|info|warn|error", "", LIVE, "Least level written.")
 CONF(log_format,       ENUM,     "log",     "format",           "json",     "json",  "",     LIVE,    "One JSON object a line.")

@@ -31,6 +31,7 @@ METRIC(DELIVERED_FEED,     COUNTER, "restante_delivered_total",              "fr
 METRIC(DELIVERED_STORE,    COUNTER, "restante_delivered_total",              "from=\"store\"",       "Messages delivered to clients.")
 METRIC(EPHEMERAL_MISSED,   COUNTER, "restante_ephemeral_missed_total",       "",                     "Ephemeral messages that a connected client was too far behind, or too full, to take.")
 METRIC(FEED_LAPPED,        COUNTER, "restante_feed_lapped_total",            "",                     "Times a worker fell behind the feed and read on from the store.")
+METRIC(STREAMS,            GAUGE,   "restante_streams",                      "",                     "Event streams now open.")
 METRIC(READER_RETRIES,     COUNTER, "restante_store_read_retries_total",     "",                     "Read transactions repeated after an inconsistent page.")
 METRIC(BATCHES,            COUNTER, "restante_batches_total",                "",                     "Transactions committed by the writer.")
 METRIC(BATCHES_ABORTED,    COUNTER, "restante_batches_aborted_total",        "",                     "Transactions aborted; their commands ran again one by one.")

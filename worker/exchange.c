@@ -218,5 +218,10 @@ int exchange_stream_write(struct exchange *ex, struct str bytes)
 void exchange_stream_end(struct exchange *ex)
 {
     must(ex->answered);
+
+size_t exchange_stream_backlog(const struct exchange *ex)
+{
+    return ex->transport->stream_backlog ? ex->transport->stream_backlog(ex) : SIZE_MAX;
+}
     ex->transport->stream_end(ex);
 }

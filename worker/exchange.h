@@ -57,6 +57,9 @@ struct exchange_transport {
     void (*stream_begin)(struct exchange *ex);
     int (*stream_write)(struct exchange *ex, struct str bytes);
     void (*stream_end)(struct exchange *ex);
+    /* Bytes of the answer that the kernel has not taken yet; rather too many than too few. Inside
+     * on_gone too. NULL: not known. */
+    size_t (*stream_backlog)(const struct exchange *ex);
     /* The application waits for an event: keep only what that needs. */
     void (*parked)(struct exchange *ex);
 };
@@ -150,6 +153,9 @@ void exchange_stream_begin(struct exchange *ex, int status, const char *content_
 int exchange_stream_write(struct exchange *ex, struct str bytes);
 void exchange_stream_end(struct exchange *ex);
 
+/* What was written and the kernel has not taken yet, framing included; SIZE_MAX: not known. Never
+ * less than it is. Until on_gone returns. */
+size_t exchange_stream_backlog(const struct exchange *ex);
 /* percent-decoding (RFC 3986), appended to ret; '+' is a space only in queries. 0; -EINVAL for a
  * '%' without two hex digits and for %00; buf errors. */
 int percent_decode(struct str s, bool plus_is_space, struct buf *ret);

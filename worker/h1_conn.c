@@ -26,6 +26,7 @@ const struct exchange_transport h1_transport = {
     .stream_begin = h1_stream_begin,
     .stream_write = h1_stream_write,
     .stream_end = h1_stream_end,
+    .stream_backlog = h1_stream_backlog,
     .parked = parked,
 };
 

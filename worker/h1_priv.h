@@ -128,6 +128,7 @@ void h1_answer(struct exchange *ex);
 void h1_stream_begin(struct exchange *ex);
 int h1_stream_write(struct exchange *ex, struct str bytes);
 void h1_stream_end(struct exchange *ex);
+size_t h1_stream_backlog(const struct exchange *ex);
 
 /* h1_text.c */
 void h1_answer_head(struct buf *out, struct h1_server *s, const struct h1_request *rq, bool keep);

@@ -260,3 +260,8 @@ void h1_stream_end(struct exchange *ex)
         buf_append_str(&ex->out_body, STR("0\r\n\r\n"));
     h1_wake(ex->connection);
 }
+
+size_t h1_stream_backlog(const struct exchange *ex)
+{
+    return ex->out_body.len + h1_unsent(ex->connection);
+}

@@ -342,6 +342,7 @@ int pickup_start(struct route *r, const struct pickup_start *start, const struct
     p->transport = start->transport;
     p->remote = start->remote;
     p->lease_ms = start->lease_ms;
+    p->connection = start->connection;
     p->encoding = (uint8_t)start->encoding;
     p->mailbox = (struct subscription){
         .stream = s->stream,
@@ -352,6 +353,8 @@ int pickup_start(struct route *r, const struct pickup_start *start, const struct
     TAILQ_INSERT_TAIL(&r->all, p, all);
     r->npickups++;
     queue_turn(p);
+    if (p->connection)
+        touch_park(p);
     if (r->draining)
         pickup_ending(p, CODE_UNAVAILABLE);
     *ret = p;
@@ -388,6 +391,11 @@ uint64_t pickup_cursor(const struct pickup *p)
 size_t route_pickups(const struct route *r)
 {
     return r->npickups;
+}
+
+bool route_due(const struct route *r)
+{
+    return !TAILQ_EMPTY(&r->turns);
 }
 
 void route_drain(struct route *r)

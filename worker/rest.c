@@ -4,6 +4,7 @@
  * A path is split before it is decoded and decoded once, so an encoded slash never makes a segment.
  */
 #include "worker/rest_priv.h"
+#include "worker/sse.h"
 
 #include "common/clock.h"
 
@@ -25,7 +26,7 @@ static const struct rest_route routes[] = {
     {METHOD_POST, "/v1/sessions/{}/token", REST_NO_BODY, rest_session_head, session_token_body,
      REST_JSON, false},
     {METHOD_GET, "/v1/sessions/{}/messages", REST_NO_BODY, rest_session_head, pickup_body,
-     REST_JSON, false},
+     REST_MESSAGES, false},
     {METHOD_POST, "/v1/sessions/{}/messages", REST_MAY_BODY, publish_head, publish_session_body,
      REST_JSON, false},
     {METHOD_GET, "/v1/sessions/{}/messages/{}", REST_NO_BODY, receipt_head, receipt_body, REST_JSON,
@@ -105,6 +106,8 @@ static bool acceptable(const struct exchange *ex)
 {
     if (ex->route->produces == REST_TEXT)
         return exchange_accepts(ex, TEXT_TYPE);
+    if (ex->route->produces == REST_MESSAGES && exchange_accepts(ex, SSE_TYPE))
+        return true;
     return exchange_accepts(ex, JSON_TYPE) || exchange_accepts(ex, MSGPACK_TYPE) ||
            exchange_accepts(ex, PROBLEM_TYPE);
 }
@@ -188,9 +191,13 @@ void rest_on_head(struct exchange *ex)
     if (!ex->route->open && !identify_caller(ex))
         return;
     if (!acceptable(ex)) {
+        static const char *const types[] = {
+            [REST_JSON] = JSON_TYPE " or " MSGPACK_TYPE,
+            [REST_TEXT] = TEXT_TYPE,
+            [REST_MESSAGES] = JSON_TYPE ", " MSGPACK_TYPE " or " SSE_TYPE,
+        };
         exchange_problem(ex, CODE_NOT_ACCEPTABLE, 0, "this is answered in %s",
-                         ex->route->produces == REST_JSON ? JSON_TYPE " or " MSGPACK_TYPE
-                                                          : TEXT_TYPE);
+                         types[ex->route->produces]);
         return;
     }
     if (ex->route->body == REST_NEEDS_BODY && !ex->has_body) {

@@ -14,7 +14,11 @@
 #define REST_PARAMS 3
 
 enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_NEEDS_BODY };
-enum rest_produces { REST_JSON, REST_TEXT };
+enum rest_produces {
+    REST_JSON, /* or MessagePack */
+    REST_TEXT,
+    REST_MESSAGES /* as REST_JSON, or an event stream */
+};
 
 /* One row of the route table. */
 struct rest_route {

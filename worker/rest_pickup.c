@@ -240,31 +240,45 @@ static bool read_cursor(struct exchange *ex, const struct session *s, bool *ret_
         return false;
     if (found == 1)
         return rest_cursor(ex, s, buf_str(&b), ret_seq);
-    *ret_seq = s->acked > s->start_seq ? s->acked : s->start_seq;
+    *ret_seq = pickup_begin(s);
     return true;
+}
+
+uint64_t pickup_begin(const struct session *s)
+{
+    return s->acked > s->start_seq ? s->acked : s->start_seq;
+}
+
+bool pickup_query(struct exchange *ex, struct pickup_query *ret)
+{
+    *ret = (struct pickup_query){.limit = LIMIT_DEFAULT, .max_bytes = BYTES_DEFAULT};
+    return read_wait(ex, &ret->wait_ms) && rest_query_u64(ex, "limit", 1, LIMIT_MAX, &ret->limit) &&
+           rest_query_u64(ex, "max_bytes", 1, BYTES_MAX, &ret->max_bytes) &&
+           rest_query_u64(ex, "ack", 0, 1, &ret->ack);
 }
 
 static bool read_request(struct exchange *ex, struct poll *poll, bool *ret_ack)
 {
-    uint64_t ack = 0;
+    struct pickup_query query;
     bool given;
-    poll->limit = LIMIT_DEFAULT;
-    poll->max_bytes = BYTES_DEFAULT;
-    if (!read_wait(ex, &poll->wait_ms) ||
-        !rest_query_u64(ex, "limit", 1, LIMIT_MAX, &poll->limit) ||
-        !rest_query_u64(ex, "max_bytes", 1, BYTES_MAX, &poll->max_bytes) ||
-        !rest_query_u64(ex, "ack", 0, 1, &ack) ||
-        !read_cursor(ex, &poll->session, &given, &poll->start))
+    if (!pickup_query(ex, &query) || !read_cursor(ex, &poll->session, &given, &poll->start))
         return false;
+    poll->wait_ms = query.wait_ms;
+    poll->limit = query.limit;
+    poll->max_bytes = query.max_bytes;
     /* Who asks from there has it; what lies before the session's start is nobody's. */
     if (given && poll->start > poll->session.start_seq)
         route_touch(ex->worker->route, &poll->session, poll->start);
-    *ret_ack = ack && given && poll->start > poll->session.acked;
+    *ret_ack = query.ack && given && poll->start > poll->session.acked;
     return true;
 }
 
 void pickup_body(struct exchange *ex)
 {
+    if (sse_wanted(ex)) {
+        sse_body(ex);
+        return;
+    }
     struct session_copy copy;
     if (!rest_session(ex, &copy))
         return;

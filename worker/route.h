@@ -69,6 +69,7 @@ void route_tick(struct route *r);
 uint64_t route_epoch(const struct route *r);
 uint64_t route_last_seq(const struct route *r); /* as far as the board tells: may lag a moment */
 uint64_t route_now_ms(const struct route *r);   /* store time */
+uint64_t route_boot_ms(const struct route *r);  /* boot clock */
 /* A timer on route's clock, in from_now_ms; resolution as in wheel.h. Fired by route_tick. */
 void route_timer(struct route *r, struct wheel_timer *t, uint64_t from_now_ms,
                  void (*fire)(void *arg), void *arg);
@@ -154,9 +155,13 @@ struct pickup_start {
     uint64_t cursor;               /* judged by the caller: not above the store's last seq */
     size_t page_limit;             /* messages a store read takes at most: 1..1000 */
     size_t page_bytes;
-    const char *transport; /* "poll", static; NULL: a plain GET that leaves no attachment */
+    const char *transport; /* "poll", "sse", static; NULL: a plain GET that leaves no attachment */
     const char *remote;    /* borrowed while it runs */
-    uint64_t lease_ms;
+    uint64_t lease_ms;     /* of its attachment, renewed when half of it is used */
+    /* An attachment of its own from the start to the end, under this random number, above
+     * COMMAND_POLL_CONNECTION. 0: the one that all long-polls of a session share, attached when it
+     * goes live and left to its lease. */
+    uint64_t connection;
     enum encoding encoding; /* of the message objects that on_message gets */
 };
 /* Subscribes to the feed; reads from the next route_proceed on, or from pickup_proceed, which the
@@ -168,6 +173,8 @@ void pickup_resume(struct pickup *p);           /* after PICKUP_FULL or PICKUP_R
 void pickup_stop(struct pickup *p);             /* frees; calls nothing */
 uint64_t pickup_cursor(const struct pickup *p); /* everything up to it was handed out */
 size_t route_pickups(const struct route *r);
+/* Some pick-up has something to do at once: resumed since route_proceed, for instance. */
+bool route_due(const struct route *r);
 /* Drain: every pick-up ends with UNAVAILABLE. */
 void route_drain(struct route *r);
 

@@ -99,6 +99,7 @@ struct pickup {
     size_t page_limit, page_bytes;
     const char *transport, *remote;
     uint64_t lease_ms;
+    uint64_t connection, leased_ms; /* an attachment of its own, and when it was made; 0 none */
     uint8_t encoding; /* enum encoding */
     uint8_t state;    /* enum pickup_state */
     uint8_t ending;   /* enum code: on_end is due */
@@ -169,7 +170,6 @@ struct route {
     bool draining;
 };
 
-uint64_t route_boot_ms(const struct route *r);
 static inline struct metric_block *route_metrics(const struct route *r)
 {
     return &r->parts.seat->metrics;

@@ -1,10 +1,11 @@
 /* route_touch - liveness of sessions, coalesced (rule 8).
  *
  * What a session's use means to the store is small and frequent: slide the ttl, note what was
- * delivered, renew the lease of a long-poll. Here it is gathered by session and told at most every
- * ttl/8, once a second, at half a lease. An entry lives only while it has something to remember, so
- * idle sessions cost nothing. A crash loses what was not told yet: it under-reports, never the
- * other way round.
+ * delivered, renew the lease of a connection. Here it is gathered by session and told at most every
+ * ttl/8, once a second, at half a lease. The long-polls of a session share one lease, which just
+ * ends; a stream has its own, and gives it back. An entry lives only while it has something to
+ * remember, so idle sessions cost nothing. A crash loses what was not told yet: it under-reports,
+ * never the other way round.
  */
 #include "worker/route_priv.h"
 
@@ -119,11 +120,11 @@ static struct str remote_of(const struct pickup *p)
     return str_make(p->remote, strnlen(p->remote, COMMAND_REMOTE_MAX));
 }
 
-/* A lease for the long-polls of the session; it slides the ttl too. */
-static void lease(struct touch *t, const struct pickup *p, uint64_t now)
+/* A lease for this one, or for the long-polls of the session; it slides the ttl too. */
+static void lease(struct touch *t, struct pickup *p, uint64_t now)
 {
     struct command_attach c = {
-        .connection = COMMAND_POLL_CONNECTION,
+        .connection = p->connection ? p->connection : COMMAND_POLL_CONNECTION,
         .transport = str_of(p->transport),
         .remote = remote_of(p),
         .lease_ms = p->lease_ms,
@@ -131,9 +132,27 @@ static void lease(struct touch *t, const struct pickup *p, uint64_t now)
     memcpy(c.session, t->session, SESSION_ID_SIZE);
     if (route_notify(t->route, COMMAND_ATTACH, command_attach_size(&c), encode_attach, &c) != 0)
         return;
-    t->leased_ms = now;
-    t->lease_ms = p->lease_ms;
+    if (p->connection) {
+        p->leased_ms = now;
+    } else {
+        t->leased_ms = now;
+        t->lease_ms = p->lease_ms;
+    }
     t->touched_ms = now;
+}
+
+static ssize_t encode_detach(void *arg, struct pack *p)
+{
+    command_ack_encode(p, arg);
+    return 0;
+}
+
+/* One that is lost ends with its lease. */
+static void give_back(const struct pickup *p)
+{
+    struct command_ack c = {.seq = p->connection};
+    memcpy(c.session, p->session, SESSION_ID_SIZE);
+    route_notify(p->route, COMMAND_DETACH, COMMAND_ACK_SIZE, encode_detach, &c);
 }
 
 static bool ttl_due(const struct touch *t, uint64_t now)
@@ -146,9 +165,16 @@ static bool report_due(const struct touch *t, uint64_t now)
     return t->pending && (!t->reported_ms || now >= t->reported_ms + REPORT_MS);
 }
 
-static bool lease_due(const struct touch *t, uint64_t now)
+/* When the lease must be renewed; 0: there is none. */
+static uint64_t lease_at(const struct touch *t, const struct pickup *p)
 {
-    return !t->lease_ms || now >= t->leased_ms + t->lease_ms / 2;
+    uint64_t since = p->connection ? p->leased_ms : t->leased_ms;
+    return since ? since + (p->connection ? p->lease_ms : t->lease_ms) / 2 : 0;
+}
+
+static bool lease_due(const struct touch *t, const struct pickup *p, uint64_t now)
+{
+    return now >= lease_at(t, p);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -173,10 +199,11 @@ static void schedule(struct touch *t, uint64_t now)
     uint64_t due = UINT64_MAX;
     if (t->pending)
         due = t->reported_ms + REPORT_MS;
-    if (!LIST_EMPTY(&t->parked)) {
+    if (!LIST_EMPTY(&t->parked))
         due = earlier(due, t->touched_ms + t->ttl_ms / TTL_PARTS);
-        due = earlier(due, t->leased_ms + t->lease_ms / 2);
-    }
+    const struct pickup *p;
+    LIST_FOREACH(p, &t->parked, parked)
+    due = earlier(due, lease_at(t, p));
     if (due == UINT64_MAX)
         due = useful_until(t);
     wheel_set(&t->route->wheel, &t->timer, later(due, now + WHEEL_STEP_MS), on_timer, t);
@@ -186,14 +213,18 @@ static void on_timer(void *arg)
 {
     struct touch *t = arg;
     uint64_t now = route_boot_ms(t->route);
-    const struct pickup *p = LIST_FIRST(&t->parked);
+    struct pickup *p = LIST_FIRST(&t->parked);
     if (!p && !t->pending && now >= useful_until(t)) {
         drop(t);
         return;
     }
-    if (p && lease_due(t, now))
-        lease(t, p, now);
-    if (report_due(t, now) || (p && ttl_due(t, now)))
+    bool any = p != NULL;
+    LIST_FOREACH(p, &t->parked, parked)
+    {
+        if (lease_due(t, p, now))
+            lease(t, p, now);
+    }
+    if (report_due(t, now) || (any && ttl_due(t, now)))
         tell(t, now);
     schedule(t, now);
 }
@@ -279,7 +310,7 @@ void touch_park(struct pickup *p)
     t->ttl_ms = p->ttl_ms;
     p->touch = t;
     LIST_INSERT_HEAD(&t->parked, p, parked);
-    if (lease_due(t, now))
+    if (lease_due(t, p, now))
         lease(t, p, now);
     schedule(t, now);
 }
@@ -291,5 +322,7 @@ void touch_unpark(struct pickup *p)
         return;
     p->touch = NULL;
     LIST_REMOVE(p, parked);
+    if (p->connection && p->leased_ms)
+        give_back(p);
     schedule(t, route_boot_ms(p->route));
 }

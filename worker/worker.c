@@ -264,6 +264,7 @@ static bool proceed(struct loop *l)
         return false;
     bool more = route_proceed(l->w.route);
     more |= protocol_proceed(&l->w);
+    more |= route_due(l->w.route); /* what the network had no room for, and has now */
     route_ring(l->w.route);
     return more;
 }
