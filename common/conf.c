@@ -83,8 +83,10 @@ int conf_load(struct str text, const char *path, struct conf **ret, struct buf *
     int rc = load(text, path, &c, &mistakes);
     if (rc == 0)
         rc = mistakes.error;
-    if (rc == 0 && !conf_report_empty(&mistakes))
-        rc = conf_report_write(&mistakes, report) == -ENOMEM ? -ENOMEM : -EINVAL;
+    if (rc == 0 && mistakes.n)
+        rc = conf_report_write(&mistakes, report) == -ENOMEM ? -ENOMEM : 0;
+    if (rc == 0 && conf_report_refuses(&mistakes))
+        rc = -EINVAL;
     if (rc == 0)
         *ret = c;
     else
@@ -139,6 +141,8 @@ void conf_free(struct conf *c)
             free(*conf_item_title(item, s));
         }
     }
+    for (size_t i = 0; i < c->nlistens; i++)
+        conf_tls_free(&c->listens[i]);
     free(c->listens);
     free(c->token_keys);
     free(c->api_keys);

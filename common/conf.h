@@ -3,7 +3,7 @@
  * conf_load never changes anything but *ret and the report. A conf owns all its strings (freed by
  * conf_free) and is read-only after load; paths in it are absolute (relative ones start at the
  * directory of the configuration file). Every process loads it from the same bytes (the supervisor
- * hands them on); load reads the files that `secret_file` names, nothing else.
+ * hands them on); load reads the files that `secret_file` and `tls` sections name, nothing else.
  *
  * Grammar: `name = value`, `section { ... }`, `section "title" { ... }`, lists `{ "a", "b" }`.
  * White space and line ends only separate. Strings stand in double quotes (\" \\ \n \t \$; `${` is
@@ -22,10 +22,15 @@
 enum { CONF_DISK, CONF_MEMORY };        /* store_durability */
 enum { CONF_REFUSE, CONF_DROP_OLDEST }; /* mailbox_overflow */
 
+#define CONF_CERTIFICATES_MAX 100 /* of one listener */
+
 struct conf_listen { /* listen "127.0.0.1:8080" { } */
     char *address;   /* "127.0.0.1:8080", "[::1]:8080", "*:8080", "unix:/path": address.h */
     bool tls;        /* a tls section stands inside */
-    char *certificate, *key;
+    char **certificate, **key; /* files; those of one position belong together */
+    size_t ncertificate, nkey;
+    struct certificate **certificates; /* as they were read; the first is the default */
+    size_t ncertificates;              /* 1..CONF_CERTIFICATES_MAX with tls, else 0 */
     int line;
 };
 
@@ -92,10 +97,11 @@ struct conf {
  *
  *   path:line: name = "value": what is wrong; allowed: ...; did you mean "..."?
  *
+ * Mistakes that are only warnings say so ("warning: ...") and let the configuration pass.
  * Parts that do not apply are left out; the line is 0 where a thing is missing from the whole file;
  * secrets are shown as ***. A syntax error is the last line: what follows it is not judged.
- * 0 and *ret, or -EINVAL with at least one line in report (when report had room for one), or
- * -ENOMEM. store_path is resolved: never empty after load. */
+ * 0 and *ret (there may be warnings in report), or -EINVAL with at least one line in report (when
+ * report had room for one), or -ENOMEM. store_path is resolved: never empty after load. */
 #define CONF_REPORT_MAX 1000
 int conf_load(struct str text, const char *path, struct conf **ret, struct buf *report);
 /* Appends the file to text. 0, -EFBIG (more than CONF_FILE_MAX), -ENOMEM, or what open and read

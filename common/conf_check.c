@@ -124,7 +124,7 @@ static bool take_value(struct conf_check *k, struct conf_scope *s, const struct 
     if (rc == 0 && list)
         m.what = conf_list_item(row, text);
     if (rc == 0 && list)
-        rc = m.what ? -EINVAL : conf_list_add(row, s->owner, text);
+        rc = m.what ? -EINVAL : conf_list_add(row, text, k->dir, s->owner);
     else if (rc == 0)
         rc = conf_value_store(row, text, k->dir, s->owner, &m.what);
     keep(k, rc);
@@ -151,7 +151,7 @@ static bool take_list(struct conf_check *k, struct conf_scope *s, const struct c
                    (struct conf_mistake){.line = n->line, .what = "has more than 1000 values"});
     for (size_t i = 0; i < n->nvalues && !k->error; i++) {
         bool twice = false;
-        for (size_t j = 0; j < i && !twice; j++)
+        for (size_t j = 0; j < i && !twice && !conf_list_of_paths(row); j++)
             twice = strcmp(n->values[i].z, n->values[j].z) == 0;
         if (twice)
             conf_wrong(k, s, row->name,
@@ -183,14 +183,16 @@ static void check_setting(struct conf_check *k, struct conf_scope *s, const stru
         return;
     }
     seen->line = n->line;
-    if ((n->kind == CONF_NODE_LIST) != (row->type == CONF_TYPE_LIST)) {
+    bool list = row->type == CONF_TYPE_LIST;
+    bool one = list && n->kind == CONF_NODE_VALUE && conf_list_of_paths(row);
+    if ((n->kind == CONF_NODE_LIST) != list && !one) {
         char allowed[CONF_ALLOWED_TEXT];
         m.what = n->kind == CONF_NODE_LIST ? "is one value, not a list" : "is a list";
         m.allowed = n->kind == CONF_NODE_LIST ? conf_value_allowed(row, allowed)
                                               : "{ \"value\", \"value\" }";
         conf_wrong(k, s, row->name, m);
         seen->bad = true;
-    } else if (row->type == CONF_TYPE_LIST) {
+    } else if (list) {
         seen->bad = !take_list(k, s, row, n);
     } else {
         seen->bad = !take_value(k, s, row, &n->values[0]);
@@ -333,10 +335,6 @@ static void check_untitled(struct conf_check *k, struct conf_scope *s, int *firs
     } else {
         *first = s->node->line;
     }
-    if (s->section == &conf_sections[CONF_SECTION_TLS]) {
-        m.what = "TLS listeners are not supported by this version";
-        conf_wrong(k, s, NULL, m);
-    }
     if (s->section->flag)
         *(bool *)conf_field(s->owner, s->section->flag) = true;
 }
@@ -358,7 +356,7 @@ static void check_section(struct conf_check *k, struct conf_scope *outer, const 
         check_untitled(k, &s, &outer->sections[sec - conf_sections]);
     }
     check_statements(k, &s);
-    if (sec->title && n->closed && !k->error)
+    if ((sec->title || sec->flag) && n->closed && !k->error)
         conf_cross_item(k, &s);
 }
 

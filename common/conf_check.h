@@ -36,8 +36,12 @@ struct conf_scope {
 /* Fills conf with what stands below root; conf has its defaults already. */
 void conf_check_tree(struct conf_check *k, const struct conf_node *root);
 
-/* What must hold inside one titled section, judged when it was read to its end. */
+/* What must hold inside one titled section, or one inside it, judged when it was read to its end.
+ */
 void conf_cross_item(struct conf_check *k, struct conf_scope *scope);
+/* The same for a tls section: reads the files and keeps the certificates. */
+void conf_cross_tls(struct conf_check *k, struct conf_scope *scope);
+void conf_tls_free(struct conf_listen *l); /* what conf_cross_tls kept */
 /* What must hold in the whole file, judged when it was read to its end. */
 void conf_cross(struct conf_check *k);
 

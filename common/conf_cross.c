@@ -3,19 +3,17 @@
  * A rule whose sides were refused already is not judged: the field does not say what was meant.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/address.h"
 #include "common/conf_check.h"
+#include "common/conf_file.h"
 #include "common/conf_value.h"
 #include "common/units.h"
 
 #define SECRET_FILE_MAX 4096 /* bytes */
-_Static_assert(SECRET_FILE_MAX == 4096 && CONF_SECRET_MIN == 32, "messages below say so");
+_Static_assert(CONF_SECRET_MIN == 32, "a message below says so");
 
 static void item_wrong(struct conf_check *k, const struct conf_scope *s, const char *name, int line,
                        const char *what, const char *allowed)
@@ -48,63 +46,30 @@ static void cross_listen(struct conf_check *k, struct conf_scope *s)
 
 _Static_assert(ADDRESS_UNIX_MAX == 107, "the message above says so");
 
-/* Only regular files, so that a load never waits. 0, -errno; -EFBIG past SECRET_FILE_MAX. */
-static int read_secret(const char *path, char text[SECRET_FILE_MAX + 1], size_t *ret)
-{
-    struct stat st;
-    size_t n = 0;
-    ssize_t got = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0)
-        return -errno;
-    int rc = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
-    while (rc == 0 && got > 0 && n <= SECRET_FILE_MAX) {
-        got = read(fd, text + n, SECRET_FILE_MAX + 1 - n);
-        if (got < 0 && errno != EINTR)
-            rc = -errno;
-        n += got > 0 ? (size_t)got : 0;
-        got = got < 0 ? 1 : got;
-    }
-    close(fd);
-    if (rc)
-        return rc;
-    if (n > SECRET_FILE_MAX)
-        return -EFBIG;
-    if (n && text[n - 1] == '\n')
-        n--;
-    if (n && text[n - 1] == '\r')
-        n--;
-    *ret = n;
-    return 0;
-}
-
 static void load_secret(struct conf_check *k, struct conf_scope *s, int line)
 {
     static const struct conf_setting *const row =
         &conf_settings[CONF_SETTING_conf_token_key_secret];
     struct conf_token_key *key = s->owner;
-    char text[SECRET_FILE_MAX + 1], what[128];
-    struct conf_mistake m = {.line = line, .value = key->secret_file};
-    size_t n = 0;
-    int rc = read_secret(key->secret_file, text, &n);
+    char memory[SECRET_FILE_MAX + 1], why[CONF_FILE_WHY];
+    struct conf_mistake m = {.line = line, .value = key->secret_file, .what = why};
+    struct buf text;
 
-    if (rc == -EINVAL) {
-        m.what = "is not a regular file";
-    } else if (rc == -EFBIG) {
-        m.what = "is larger than 4096 bytes";
-    } else if (rc) {
-        snprintf(what, sizeof(what), "cannot be read: %s", strerror(-rc));
-        m.what = what;
-    } else {
-        rc = conf_value_store(row, str_make(text, n), k->dir, key, &m.what);
+    buf_fixed(&text, memory, sizeof(memory));
+    int rc = conf_file_read(key->secret_file, &text, why);
+    if (rc == 0) {
+        if (text.len && text.data[text.len - 1] == '\n')
+            text.len--;
+        if (text.len && text.data[text.len - 1] == '\r')
+            text.len--;
+        rc = conf_value_store(row, buf_str(&text), k->dir, key, &m.what);
         m.allowed = "at least 32 bytes in the file";
     }
     if (rc == -ENOMEM)
         k->error = rc;
     else if (rc)
         conf_wrong(k, s, "secret_file", m);
-    explicit_bzero(text, sizeof(text));
+    explicit_bzero(memory, sizeof(memory));
 }
 
 static void cross_token_key(struct conf_check *k, struct conf_scope *s)
@@ -150,6 +115,7 @@ void conf_cross_item(struct conf_check *k, struct conf_scope *s)
 {
     static void (*const rules[CONF_SECTIONS])(struct conf_check *, struct conf_scope *) = {
         [CONF_SECTION_LISTEN] = cross_listen,
+        [CONF_SECTION_TLS] = conf_cross_tls,
         [CONF_SECTION_TOKEN_KEY] = cross_token_key,
         [CONF_SECTION_API_KEY] = cross_api_key,
     };

@@ -5,12 +5,13 @@
  * As conf_table.h, with the struct of conf.h that holds the field. More types: SWITCH (an ENUM of
  * two, kept as a bool: true is the second), SHA256 (64 hex digits), SECRET (bytes and a length in
  * <field>_len; never shown), LIST (strings, and their number in n<field>; min is the kind of
- * string, one of conf_list.c; the default is "a|b"). A default of NULL: none; whether the setting
+ * string, one of conf_list.c; the default is "a|b"; a list of the kind "path" may be written as one
+ * value, and its paths are kept as PATH keeps them). A default of NULL: none; whether the setting
  * may be absent is for conf_cross.c to say.
  */
 /* clang-format off */
-ITEM(conf_listen,    certificate, PATH,   "listen.tls", "certificate", NULL, "", "", RESTART, "PEM file of the certificate chain.")
-ITEM(conf_listen,    key,         PATH,   "listen.tls", "key",         NULL, "", "", RESTART, "PEM file of its private key.")
+ITEM(conf_listen,    certificate, LIST,   "listen.tls", "certificate", NULL, "path", "", ROLLING, "PEM file of a certificate and the chain behind it. A list serves several names (SNI); the first is the default.")
+ITEM(conf_listen,    key,         LIST,   "listen.tls", "key",         NULL, "path", "", ROLLING, "PEM file of its private key; of a list, the one in the same place.")
 
 ITEM(conf_token_key, algorithm,   ENUM,   "token_key",  "algorithm",   "HS256", "HS256", "", LIVE, "How tokens of this key are signed.")
 ITEM(conf_token_key, secret,      SECRET, "token_key",  "secret",      NULL, "", "", LIVE, "At least 32 bytes; this or secret_file.")

@@ -6,7 +6,7 @@
 #include "common/conf_value.h"
 #include "common/log.h"
 
-#define ITEM_MAX 255 /* bytes */
+#define ITEM_MAX 255 /* bytes; a path may be as long as a string of the file */
 
 struct kind {
     const char *name; /* in the min column of conf_item_table.h */
@@ -84,7 +84,13 @@ static const char *mount_wrong(struct str item)
     return NULL;
 }
 
+static const char *path_wrong(struct str item)
+{
+    return item.n ? NULL : "is empty";
+}
+
 static const struct kind kinds[] = {
+    {"path", path_wrong, "a path, or a list of paths", NULL},
     {"scope", scope_wrong, "sessions:*, send:*, publish:<pattern>, read:<pattern>, admin",
      "sessions:*|send:*|publish:|read:|admin"},
     {"origin", origin_wrong, "scheme://host, scheme://host:port, *", NULL},
@@ -102,9 +108,14 @@ static const struct kind *kind_of(const struct conf_setting *s)
     return &kinds[i];
 }
 
+bool conf_list_of_paths(const struct conf_setting *s)
+{
+    return kind_of(s)->wrong == path_wrong;
+}
+
 const char *conf_list_item(const struct conf_setting *s, struct str item)
 {
-    if (item.n > ITEM_MAX)
+    if (item.n > ITEM_MAX && !conf_list_of_paths(s))
         return "is longer than 255 bytes";
     if (conf_has_control(item))
         return "contains a control character";
@@ -152,11 +163,11 @@ size_t conf_list_items(const struct conf_setting *s, const void *owner, char ***
     return *(size_t *)conf_field(owner, s->len);
 }
 
-int conf_list_add(const struct conf_setting *s, void *owner, struct str item)
+int conf_list_add(const struct conf_setting *s, struct str item, const char *dir, void *owner)
 {
     char **items;
     size_t n = conf_list_items(s, owner, &items);
-    char *copy = strndup(item.p, item.n);
+    char *copy = conf_list_of_paths(s) ? conf_path(dir, item) : strndup(item.p, item.n);
 
     items = copy ? reallocarray(items, n + 1, sizeof(items[0])) : NULL;
     if (!items) {

@@ -32,9 +32,9 @@ void conf_report_free(struct conf_report *r)
     conf_report_init(r, NULL);
 }
 
-bool conf_report_empty(const struct conf_report *r)
+bool conf_report_refuses(const struct conf_report *r)
 {
-    return r->n == 0;
+    return r->refuses;
 }
 
 /* The length of s cut to max bytes, but not inside a character. */
@@ -109,7 +109,8 @@ void conf_report_add(struct conf_report *r, const struct conf_mistake *m)
         buf_append_z(&b, given(m->name) ? " = " : "");
         conf_report_quote(&b, str_of(m->value));
     }
-    buf_printf(&b, "%s%s", b.len ? ": " : "", m->what);
+    buf_printf(&b, "%s%s%s", b.len ? ": " : "", m->warning ? "warning: " : "", m->what);
+    r->refuses |= !m->warning;
     if (given(m->allowed))
         buf_printf(&b, "; allowed: %s", m->allowed);
     if (given(m->near))
@@ -129,6 +130,7 @@ void conf_report_syntax(struct conf_report *r, int line, const char *fmt, ...)
     va_end(ap);
     buf_fixed(&b, memory, sizeof(memory));
     buf_printf(&b, "syntax error: %s", text);
+    r->refuses = true;
     take(r, line, true, &b);
 }
 

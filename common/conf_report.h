@@ -18,14 +18,16 @@ struct conf_mistake { /* NULL or "" leaves a part out */
     const char *what;    /* what is wrong with it */
     const char *allowed; /* what would be right */
     const char *near;    /* the nearest known name */
+    bool warning;        /* to be known, but no reason to refuse the file */
 };
 
 struct conf_report {
     const char *path; /* borrowed */
     struct conf_report_line *lines;
     size_t n, cap;
-    size_t more; /* mistakes beyond CONF_REPORT_MAX */
-    int error;   /* 0 or -ENOMEM; sticky */
+    size_t more;  /* mistakes beyond CONF_REPORT_MAX */
+    bool refuses; /* one was more than a warning */
+    int error;    /* 0 or -ENOMEM; sticky */
 };
 
 void conf_report_init(struct conf_report *r, const char *path);
@@ -34,7 +36,8 @@ void conf_report_add(struct conf_report *r, const struct conf_mistake *m);
 /* What ends the reading; always the last line. */
 void conf_report_syntax(struct conf_report *r, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-bool conf_report_empty(const struct conf_report *r);
+/* Is there more in it than warnings? */
+bool conf_report_refuses(const struct conf_report *r);
 /* Whole lines while out has room; the last says how many are missing. 0, -EMSGSIZE or -ENOMEM. */
 int conf_report_write(struct conf_report *r, struct buf *out);
 

@@ -4,8 +4,9 @@
 #include "common/conf_setting.h"
 #include "common/conf_value.h"
 
-#define INDENT 4
-#define LINE_WIDTH 96
+#define TOP "# "
+#define INSIDE "#     "
+#define LINE_WIDTH 96 /* without the mark */
 
 static const char *const applies_text[] = {
     [CONF_LIVE] = "live", [CONF_ROLLING] = "rolling", [CONF_RESTART] = "restart"};
@@ -16,6 +17,8 @@ static const struct {
     const char *text;
 } examples[] = {
     {"listen", NULL, "\"127.0.0.1:8080\""},
+    {"listen.tls", "certificate", "\"server.crt\""},
+    {"listen.tls", "key", "\"server.key\""},
     {"token_key", NULL, "\"main\""},
     {"token_key", "secret_file", "\"token.key\""},
     {"api_key", NULL, "\"backend\""},
@@ -35,10 +38,10 @@ static const char *example_of(const char *section, const char *name)
     return NULL;
 }
 
-/* A comment at depth, its lines broken at spaces. */
-static void comment(struct buf *out, int depth, struct str text)
+/* A comment, its lines broken at spaces. */
+static void comment(struct buf *out, const char *before, struct str text)
 {
-    size_t width = (size_t)(LINE_WIDTH - depth * INDENT);
+    size_t width = LINE_WIDTH + 2 - strlen(before);
 
     while (text.n) {
         size_t n = text.n;
@@ -47,13 +50,13 @@ static void comment(struct buf *out, int depth, struct str text)
                 ;
         if (n == 0)
             n = text.n;
-        buf_printf(out, "# %*s# %.*s\n", depth * INDENT, "", (int)n, text.p);
+        buf_printf(out, "%s# %.*s\n", before, (int)n, text.p);
         n += n < text.n;
         text = str_make(text.p + n, text.n - n);
     }
 }
 
-static void sample_setting(const struct conf_setting *s, int depth, struct buf *out)
+static void sample_setting(const struct conf_setting *s, const char *before, struct buf *out)
 {
     char allowed[CONF_ALLOWED_TEXT], text[2 * CONF_ALLOWED_TEXT];
     const char *example = example_of(s->section, s->name);
@@ -61,12 +64,12 @@ static void sample_setting(const struct conf_setting *s, int depth, struct buf *
 
     buf_fixed(&b, text, sizeof(text));
     buf_printf(&b, "%s [%s; %s]", s->help, conf_value_brief(s, allowed), applies_text[s->applies]);
-    comment(out, depth, buf_str(&b));
+    comment(out, before, buf_str(&b));
     if (!example && !s->def) { /* one of two, of which the other is the example */
-        buf_printf(out, "# %*s# %s = ...\n", depth * INDENT, "", s->name);
+        buf_printf(out, "%s# %s = ...\n", before, s->name);
         return;
     }
-    buf_printf(out, "# %*s%s = ", depth * INDENT, "", s->name);
+    buf_printf(out, "%s%s = ", before, s->name);
     if (example)
         buf_append_z(out, example);
     else
@@ -74,11 +77,26 @@ static void sample_setting(const struct conf_setting *s, int depth, struct buf *
     buf_append_c(out, '\n');
 }
 
-static void sample_settings(const struct conf_section *sec, int depth, struct buf *out)
+static void sample_settings(const struct conf_section *sec, const char *before, struct buf *out)
 {
     for (size_t i = 0; i < CONF_SETTINGS; i++)
         if (strcmp(conf_settings[i].section, sec->id) == 0)
-            sample_setting(&conf_settings[i], depth, out);
+            sample_setting(&conf_settings[i], before, out);
+}
+
+/* A section that may stand inside a titled one stays a comment when the marks are taken off: it
+ * needs files that are not there. */
+static void sample_inner(const struct conf_section *outer, struct buf *out)
+{
+    for (size_t i = 1; i < CONF_SECTIONS; i++) {
+        const struct conf_section *sec = &conf_sections[i];
+        if (!*sec->parent || strcmp(sec->parent, outer->id) != 0)
+            continue;
+        comment(out, INSIDE, str_of(sec->help));
+        buf_printf(out, INSIDE "# %s {\n", sec->name);
+        sample_settings(sec, INSIDE "#     ", out);
+        buf_append_z(out, INSIDE "# }\n");
+    }
 }
 
 int conf_sample(struct buf *out)
@@ -96,16 +114,17 @@ int conf_sample(struct buf *out)
         "(workers\n"
         "## are replaced one by one) or restart.\n"
         "\n");
-    sample_settings(&conf_sections[CONF_SECTION_TOP], 0, out);
+    sample_settings(&conf_sections[CONF_SECTION_TOP], TOP, out);
     for (size_t i = 1; i < CONF_SECTIONS; i++) {
         const struct conf_section *sec = &conf_sections[i];
         if (*sec->parent)
             continue;
         buf_append_z(out, "\n");
-        comment(out, 0, str_of(sec->help));
+        comment(out, TOP, str_of(sec->help));
         buf_printf(out, "# %s%s%s {\n", sec->name, sec->title ? " " : "",
                    sec->title ? example_of(sec->id, NULL) : "");
-        sample_settings(sec, 1, out);
+        sample_settings(sec, INSIDE, out);
+        sample_inner(sec, out);
         buf_append_z(out, "# }\n");
     }
     return out->error;

@@ -71,7 +71,7 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
     [CONF_SECTION_TLS] = {.id = "listen.tls",
                           .parent = "listen",
                           .name = "tls",
-                          .help = "Makes the listener speak TLS. Not in this version.",
+                          .help = "Makes the listener speak TLS 1.2 and 1.3, and nothing else.",
                           .owner = CONF_OWNER_conf_listen,
                           .flag = offsetof(struct conf_listen, tls)},
     [CONF_SECTION_STORE] = PLAIN("store", "Where messages are kept, and how safely."),

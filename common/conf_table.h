@@ -41,27 +41,28 @@ CONF(limit_message,    SIZE,     "limits",  "message",          "256K",     "1K"
 CONF(limit_request,    SIZE,     "limits",  "request",          "4M",       "4K",    "64M",  LIVE,    "Body of one request; at most half of shm.inbox.")
 CONF(limit_header,     SIZE,     "limits",  "header",           "16K",      "1K",    "1M",   LIVE,    "Header section of one request, its target included.")
 CONF(head_timeout,     DURATION, "limits",  "head_timeout",     "10s",      "100ms", "10m",  LIVE,    "For a whole header section to arrive.")
+CONF(handshake_timeout, DURATION, "limits", "handshake_timeout", "10s",    "100ms", "10m",  LIVE,    "For a TLS handshake, from accept to its end.")
 CONF(body_timeout,     DURATION, "limits",  "body_timeout",     "30s",      "100ms", "1h",   LIVE,    "For a whole body to arrive.")
 CONF(idle_timeout,     DURATION, "limits",  "idle_timeout",     "75s",      "1s",    "1h",   LIVE,    "A keep-alive connection without a request.")
 CONF(write_timeout,    DURATION, "limits",  "write_timeout",    "30s",      "1s",    "1h",   LIVE,    "A client that reads nothing of an answer.")
 CONF(connections,      COUNT,    "limits",  "connections",      "15000",    "1",     "1000000", ROLLING, "Connections of the whole server, split over the workers.")
 CONF(undecided,        COUNT,    "limits",  "undecided",        "25",       "1",     "100",  ROLLING, "Per cent of limits.connections that may be here without having said what they speak; past that the oldest of them goes.")
 CONF(pipeline,         COUNT,    "limits",  "pipeline",         "16",       "1",     "1000", LIVE,    "Pipelined requests of one connection in flight before it is no longer read.")
-
 CONF(streams,          COUNT,    "limits",  "streams",          "1000",     "1",     "10000", LIVE,   "HTTP/2 requests of one connection in flight.")
 CONF(ping,             DURATION, "limits",  "ping",             "30s",      "1s",    "1h",   LIVE,    "Silence of an HTTP/2 client with open requests after which it is asked whether it lives; silent as long again, its connection is closed.")
 CONF(resets,           COUNT,    "limits",  "resets",           "1000",     "10",    "1000000", LIVE, "HTTP/2 requests that one connection may cancel or break in half a minute, besides as many as it lets finish.")
 CONF(control,          COUNT,    "limits",  "control_frames",   "1000",     "10",    "1000000", LIVE, "HTTP/2 frames without content that one connection may send in half a minute, besides what its requests and their answers need.")
+
 CONF(shm_inbox,        RING,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot; rounded up to a power of two.")
 CONF(shm_reply,        RING,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot; rounded up to a power of two.")
 CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read; rounded up to a power of two.")
 
 CONF(phoenix_window,   DURATION, "phoenix", "window",           "10s",      "1s",    "60s",  LIVE,    "How long a Phoenix long-poll is held.")
 
-CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
 CONF(server_keepalive, DURATION, "server",  "keepalive",        "15s",      "1s",    "1h",   LIVE,    "How often an event stream that has nothing to say shows life.")
 CONF(server_retry,     DURATION, "server",  "retry",            "2s",       "100ms", "10m",  LIVE,    "How soon an event stream's client is advised to connect again; up to twice as long, so that not all come at once.")
 CONF(ticket_rotation,  DURATION, "server",  "ticket_rotation",  "1h",       "1s",    "3d",   LIVE,    "How often the key of TLS session tickets changes; a ticket resumes for twice as long.")
+CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
 
 CONF(log_level,        ENUM,     "log",     "level",            "info",     "debug|info|warn|error", "", LIVE, "Least level written.")
 CONF(log_format,       ENUM,     "log",     "format",           "json",     "json",  "",     LIVE,    "One JSON object a line.")

@@ -258,7 +258,7 @@ int conf_value_default(const struct conf_setting *s, const char *dir, void *owne
 
     if (s->type == CONF_TYPE_LIST) {
         while (rc == 0 && conf_choice_next(&c, &item))
-            rc = conf_list_add(s, owner, item);
+            rc = conf_list_add(s, item, dir, owner);
     } else if (s->def) {
         rc = conf_value_store(s, str_of(s->def), dir, owner, &wrong);
     }

@@ -42,8 +42,10 @@ const char *conf_list_allowed(const struct conf_setting *s);
 const char *conf_list_near(const struct conf_setting *s, struct str item, char *ret, size_t size);
 /* NULL, or what is wrong with a pattern: `*` may stand at the end only. */
 const char *conf_pattern_wrong(struct str s);
+/* Its items are paths: dir is where relative ones start, and one of them needs no braces. */
+bool conf_list_of_paths(const struct conf_setting *s);
 /* Appends a copy. 0 or -ENOMEM. */
-int conf_list_add(const struct conf_setting *s, void *owner, struct str item);
+int conf_list_add(const struct conf_setting *s, struct str item, const char *dir, void *owner);
 void conf_list_free(const struct conf_setting *s, void *owner);
 size_t conf_list_items(const struct conf_setting *s, const void *owner, char ***ret);
 

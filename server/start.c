@@ -21,6 +21,7 @@
 #include "server/lock.h"
 #include "server/signals.h"
 #include "server/supervisor.h"
+#include "server/tickets.h"
 
 #define PID_FILE "restanted.pid"
 #define LOCK_FILE "lock"
@@ -224,6 +225,7 @@ int start_all(struct supervisor *s, struct str text)
         return failed("signals", s->signal_fd);
 
     s->now_ms = clock_boot_ms();
+    tickets_start(s);
     atomic_store(&s->seat->generation, 1);
     atomic_store(&s->seat->pid, s->pid);
     atomic_store(&s->seat->started_ms, s->now_ms);

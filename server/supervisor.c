@@ -15,6 +15,7 @@
 
 #include "server/signals.h"
 #include "server/start.h"
+#include "server/tickets.h"
 
 /* Once, when every worker serves for the first time. */
 static void announce(struct supervisor *s)
@@ -64,6 +65,7 @@ static void turn(struct supervisor *s)
     announce(s);
     steer_proceed(s); /* after birth and death: to those who serve now */
     keys_proceed(s);
+    tickets_proceed(s);
     admin_proceed(s); /* last: it shows what the turn has made of the board */
 }
 

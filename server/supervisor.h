@@ -80,6 +80,7 @@ struct supervisor {
     uint64_t now_ms;          /* boot clock at the start of this turn */
     uint64_t resumed_ms;      /* see watch.h */
     uint64_t rotate_again_ms; /* after a failed rotation */
+    uint64_t tickets_due_ms;  /* when the keys of TLS tickets change */
     struct stop stop;
 };
 

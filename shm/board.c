@@ -23,6 +23,8 @@
 /* racy_copy reads whole aligned words. */
 _Static_assert(sizeof(struct session_keys) % 8 == 0, "session keys are whole words");
 _Static_assert(offsetof(struct board, keys) % 8 == 0, "session keys are aligned");
+_Static_assert(sizeof(struct ticket_keys) % 8 == 0, "ticket keys are whole words");
+_Static_assert(offsetof(struct board, tickets) % 8 == 0, "ticket keys are aligned");
 
 /* FNV-1a over the numbers: any of them changed makes another layout. */
 uint64_t board_layout(void)
@@ -53,6 +55,8 @@ uint64_t board_layout(void)
         sizeof(struct board_note),
         offsetof(struct board_note, reply_head),
         sizeof(struct session_keys),
+        offsetof(struct board, tickets_current),
+        sizeof(struct ticket_keys),
         sizeof(struct metric_block),
         sizeof(struct ring_control),
         offsetof(struct ring_control, tail),
@@ -126,27 +130,46 @@ uint64_t board_now_ms(const struct board *b)
 }
 
 /* The copy that is not current is filled, then made current. A supervisor killed in between leaves
- * the old keys in force. */
-void board_keys_set(struct board *b, const struct session_keys *keys)
+ * the old keys in force. copies: two of n bytes. */
+static void twin_set(_Atomic uint64_t *current, void *copies, const void *from, size_t n)
 {
-    uint64_t next = atomic_load_explicit(&b->keys_current, memory_order_relaxed) + 1;
+    uint64_t next = atomic_load_explicit(current, memory_order_relaxed) + 1;
     racy_fence(); /* the store that made the other copy current comes before what is written here */
-    b->keys[next & 1] = *keys;
-    atomic_store(&b->keys_current, next);
+    memcpy((char *)copies + (next & 1) * n, from, n);
+    atomic_store(current, next);
 }
 
-/* Ends: a second round means that the supervisor set new keys meanwhile. */
+/* Ends: a second round means that the supervisor set new keys meanwhile. n: at most that of ret,
+ * a multiple of 8. */
+static void twin_get(const _Atomic uint64_t *current, const void *copies, void *ret, size_t n)
+{
+    uint64_t now = atomic_load(current), before;
+    do {
+        before = now;
+        racy_copy(ret, (const char *)copies + (before & 1) * n, n);
+        racy_fence();
+        now = atomic_load(current);
+    } while (now != before);
+}
+
+void board_keys_set(struct board *b, const struct session_keys *keys)
+{
+    twin_set(&b->keys_current, b->keys, keys, sizeof(*keys));
+}
+
 void board_keys_get(const struct board *b, struct session_keys *ret)
 {
-    struct session_keys copy;
-    uint64_t current = atomic_load(&b->keys_current), before;
-    do {
-        before = current;
-        racy_copy(&copy, &b->keys[before & 1], sizeof(copy));
-        racy_fence();
-        current = atomic_load(&b->keys_current);
-    } while (current != before);
-    *ret = copy;
+    twin_get(&b->keys_current, b->keys, ret, sizeof(*ret));
+}
+
+void board_tickets_set(struct board *b, const struct ticket_keys *keys)
+{
+    twin_set(&b->tickets_current, b->tickets, keys, sizeof(*keys));
+}
+
+void board_tickets_get(const struct board *b, struct ticket_keys *ret)
+{
+    twin_get(&b->tickets_current, b->tickets, ret, sizeof(*ret));
 }
 
 bool board_store_full(uint64_t used, uint64_t limit)

@@ -23,6 +23,16 @@
 
 enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_RUNNING, SEAT_DRAINING, SEAT_DEAD };
 
+/* A key of TLS session tickets: its name travels in the ticket. */
+struct ticket_key {
+    unsigned char name[16], aes[32], hmac[32];
+};
+
+#define TICKET_KEYS 3
+struct ticket_keys {
+    struct ticket_key key[TICKET_KEYS]; /* the first seals; all of them open */
+};
+
 /* One per process. `S` = the supervisor writes it, `P` = the seat's own process. */
 struct board_seat {
     _Alignas(64) _Atomic uint32_t generation; /* S, raised before a successor starts; from 1 */
@@ -66,6 +76,9 @@ struct board {
     /* S: session-token keys, double-buffered: copy [current & 1], re-read current, repeat. */
     _Atomic uint64_t keys_current;
     struct session_keys keys[2];
+    /* S: keys of TLS session tickets, likewise. */
+    _Atomic uint64_t tickets_current;
+    struct ticket_keys tickets[2];
     struct board_note note;
     struct board_seat seat[BOARD_SEATS];
 };
@@ -86,6 +99,9 @@ void board_unmap(struct board *b); /* NULL is fine; the memory lives on in other
 uint64_t board_now_ms(const struct board *b);
 void board_keys_set(struct board *b, const struct session_keys *keys); /* supervisor only */
 void board_keys_get(const struct board *b, struct session_keys *ret);  /* a consistent copy */
+
+void board_tickets_set(struct board *b, const struct ticket_keys *keys); /* supervisor only */
+void board_tickets_get(const struct board *b, struct ticket_keys *ret);  /* a consistent copy */
 
 /* The reserve: at 90 % of what the store may use publishes are refused, so that deletes always have
  * room. Any process. */

@@ -80,6 +80,7 @@ struct exchange {
     size_t body_limit; /* the application lowers it in on_head; born limits.request */
     bool has_body;
     const char *remote;  /* "127.0.0.1:53211" */
+    const char *tls;     /* "TLSv1.3"; NULL: clear text */
     uint64_t started_ms; /* boot clock */
 
     /* identity of the request */
@@ -152,10 +153,10 @@ void exchange_park(struct exchange *ex);
 void exchange_stream_begin(struct exchange *ex, int status, const char *content_type);
 int exchange_stream_write(struct exchange *ex, struct str bytes);
 void exchange_stream_end(struct exchange *ex);
-
 /* What was written and the kernel has not taken yet, framing included; SIZE_MAX: not known. Never
  * less than it is. Until on_gone returns. */
 size_t exchange_stream_backlog(const struct exchange *ex);
+
 /* percent-decoding (RFC 3986), appended to ret; '+' is a space only in queries. 0; -EINVAL for a
  * '%' without two hex digits and for %00; buf errors. */
 int percent_decode(struct str s, bool plus_is_space, struct buf *ret);

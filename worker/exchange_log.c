@@ -41,7 +41,7 @@ void exchange_log(const struct exchange *ex, bool gone)
               LOG_U("status", ex->out_status), LOG_Z("code", code_text(ex->out_code)),
               LOG_U("bytes", ex->out_bytes), LOG_U("ms", ms), LOG_B("gone", gone),
               LOG_Z("request_id", ex->request_id), LOG_Z("remote", ex->remote),
-              LOG_Z("proto", ex->transport->proto),
+              LOG_Z("proto", ex->transport->proto), LOG_Z("tls", ex->tls ? ex->tls : ""),
               LOG_Z("principal", kind_names[ex->principal.kind]),
               LOG_S("name", principal_name(&ex->principal, session)));
 }

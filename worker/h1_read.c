@@ -51,6 +51,7 @@ static struct h1_request *new_request(struct h1 *c, const struct h1_head *head, 
     ex->query = moved(head->query, data, n, text);
     ex->has_body = head->framing != H1_NO_BODY;
     ex->remote = c->remote;
+    ex->tls = wire_version(&c->wire);
     ex->started_ms = h1_now(c);
     rq->keep_alive = head->keep_alive;
     rq->http10 = head->http10;

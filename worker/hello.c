@@ -1,9 +1,9 @@
 /* hello - see hello.h.
  *
- * First bytes are looked at, not taken, so that whoever gets the connection reads it from its
- * beginning. Only a part of the HTTP/2 preface is taken when more is needed to decide: left in the
- * socket it would keep it readable, and the loop awake. What was taken is known (it is a prefix of
- * the preface), so its length is all that travels on, in the wire.
+ * First bytes in clear text are looked at, not taken, so that whoever gets the connection reads it
+ * from its beginning. Only a part of the HTTP/2 preface is taken when more is needed to decide:
+ * left in the socket it would keep it readable, and the loop awake. What was taken is known (it is
+ * a prefix of the preface), so its length is all that travels on, in the wire.
  */
 #include "worker/hello.h"
 
@@ -21,17 +21,21 @@
 #include "worker/accept.h"
 #include "worker/last_word.h"
 #include "worker/protocol.h"
+#include "worker/tls.h"
 #include "worker/wheel.h"
 #include "worker/worker.h"
 
-#define TLS_HANDSHAKE 0x16 /* the first byte of a TLS connection: a handshake record */
+#define TLS_RECORD 0x16 /* the first byte of a TLS connection: a handshake record */
 
 struct guest { /* a connection that is here */
     struct hello *hello;
     struct guest *next, **prev; /* in the order of accept */
-    struct event readable;
+    struct event ready;
     struct wheel_timer timer;
+    struct tls *tls;    /* NULL: clear text is expected */
+    struct ssl_st *ssl; /* its handshake; NULL: no byte yet */
     int fd;
+    bool writes;         /* `ready` waits for room, not for bytes */
     unsigned char early; /* bytes of the preface that were taken */
     char remote[];
 };
@@ -43,11 +47,13 @@ struct hello {
     struct wheel wheel;
     struct guest *first, **end; /* the oldest in front */
     size_t count, limit;
+    size_t ntls;
+    struct tls *tls[]; /* by listener; NULL: clear text */
 };
 
 /* --- the end of a stay --- */
 
-/* Only the descriptor is left. */
+/* Only the descriptor and the handshake are left, the caller's. */
 static int release(struct guest *g)
 {
     struct hello *s = g->hello;
@@ -59,7 +65,7 @@ static int release(struct guest *g)
         s->end = g->prev;
     s->count--;
     wheel_cancel(&g->timer);
-    event_del(&g->readable);
+    event_del(&g->ready);
     metric_sub(s->worker->metrics, METRIC_CONNECTIONS, 1);
     return fd;
 }
@@ -67,6 +73,7 @@ static int release(struct guest *g)
 static void dismiss(struct guest *g)
 {
     close(release(g));
+    tls_end(g->ssl);
     free(g);
 }
 
@@ -78,14 +85,82 @@ static void count(struct guest *g, enum metric m)
 static void hand_over(struct guest *g, enum protocol p)
 {
     struct worker *w = g->hello->worker;
-    struct wire wire = wire_clear(release(g));
+    int fd = release(g);
+    struct wire wire = g->ssl ? wire_tls(fd, g->ssl) : wire_clear(fd);
     wire.early = g->early;
     if (protocol_accept(w, p, wire, g->remote) < 0)
         metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
     free(g);
 }
 
-/* --- first bytes --- */
+/* --- TLS --- */
+
+static void note_failure(struct guest *g, enum tls_fault f)
+{
+    count(g, tls_fault_metric(f));
+    log_event(LOG_DEBUG, "handshake_failed", LOG_Z("reason", tls_fault_text(f)),
+              LOG_Z("remote", g->remote));
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg);
+
+/* 0 or -ENOMEM. */
+static int wait_for(struct guest *g, bool room)
+{
+    if (event_initialized(&g->ready))
+        event_del(&g->ready);
+    g->writes = room;
+    event_assign(&g->ready, g->hello->worker->base, g->fd, (room ? EV_WRITE : EV_READ) | EV_PERSIST,
+                 on_ready, g);
+    return event_add(&g->ready, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static void shake(struct guest *g)
+{
+    enum tls_fault f = TLS_INTERNAL;
+    enum tls_step step = tls_shake(g->ssl, &f);
+    if (step == TLS_DONE) {
+        count(g, tls_metric(g->ssl));
+        hand_over(g, tls_protocol(g->ssl));
+        return;
+    }
+    bool room = step == TLS_WANT_WRITE;
+    bool waits = step != TLS_FAILED;
+    if (waits && room != g->writes)
+        waits = wait_for(g, room) == 0;
+    if (waits)
+        return;
+    note_failure(g, f);
+    dismiss(g);
+}
+
+static void look_for_tls(struct guest *g)
+{
+    unsigned char first;
+    ssize_t n = recv(g->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        dismiss(g);
+        return;
+    }
+    if (first != TLS_RECORD) {
+        struct worker *w = g->hello->worker;
+        note_failure(g, TLS_CLEAR);
+        last_word(w, release(g), CODE_BAD_REQUEST, "this port speaks TLS: use https");
+        free(g);
+        return;
+    }
+    g->ssl = tls_begin(g->tls, g->fd);
+    if (g->ssl) {
+        shake(g);
+        return;
+    }
+    note_failure(g, TLS_INTERNAL);
+    dismiss(g);
+}
+
+/* --- first bytes in clear text --- */
 
 /* They begin like the preface, and more is needed to tell. */
 static void take_early(struct guest *g, size_t n)
@@ -108,7 +183,7 @@ static void look(struct guest *g)
         dismiss(g);
         return;
     }
-    if (g->early == 0 && bytes[0] == TLS_HANDSHAKE) {
+    if (g->early == 0 && bytes[0] == TLS_RECORD) {
         count(g, METRIC_CLOSED_PROTOCOL);
         dismiss(g);
         return;
@@ -123,17 +198,32 @@ static void look(struct guest *g)
         take_early(g, (size_t)n);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* --- events --- */
+
+static void proceed(struct guest *g)
+{
+    if (g->ssl)
+        shake(g);
+    else if (g->tls)
+        look_for_tls(g);
+    else
+        look(g);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    look(arg);
+    proceed(arg);
 }
 
 static void on_due(void *arg)
 {
-    count(arg, METRIC_CLOSED_TIMEOUT);
-    dismiss(arg);
+    struct guest *g = arg;
+    if (g->tls)
+        note_failure(g, TLS_TIMEOUT);
+    count(g, METRIC_CLOSED_TIMEOUT);
+    dismiss(g);
 }
 
 /* --- all of them --- */
@@ -151,15 +241,33 @@ static void send_oldest_away(struct hello *s)
     count(g, METRIC_REFUSED_UNDECIDED);
     log_event(LOG_DEBUG, "connection_refused", LOG_Z("reason", "undecided"),
               LOG_Z("remote", g->remote));
+    if (g->tls) {
+        dismiss(g); /* it would not understand */
+        return;
+    }
     last_word(s->worker, release(g), CODE_UNAVAILABLE, "limits.undecided is reached");
     free(g);
 }
 
+static int open_tls(struct hello *s)
+{
+    const struct worker *w = s->worker;
+    int r = 0;
+    for (size_t i = 0; i < s->ntls && r == 0; i++) {
+        if (w->conf->listens[i].tls)
+            r = tls_open(&w->conf->listens[i], w->board, 2 * w->conf->ticket_rotation / 1000,
+                         &s->tls[i]);
+    }
+    return r;
+}
+
 int hello_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg, struct hello **ret)
 {
-    struct hello *s = calloc(1, sizeof(*s));
+    size_t n = w->conf->nlistens;
+    struct hello *s = calloc(1, sizeof(*s) + n * sizeof(s->tls[0]));
     if (!s)
         return -ENOMEM;
+    s->ntls = n;
     s->worker = w;
     s->now_ms = now_ms ? now_ms : boot_ms;
     s->now_arg = now_arg;
@@ -168,8 +276,12 @@ int hello_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg, s
     if (s->limit < HELLO_LEAST)
         s->limit = HELLO_LEAST;
     wheel_init(&s->wheel, s->now_ms(s->now_arg));
-    *ret = s;
-    return 0;
+    int r = open_tls(s);
+    if (r == 0)
+        *ret = s;
+    else
+        hello_close(s);
+    return r;
 }
 
 void hello_close(struct hello *s)
@@ -178,12 +290,13 @@ void hello_close(struct hello *s)
         return;
     while (s->first)
         dismiss(s->first);
+    for (size_t i = 0; i < s->ntls; i++)
+        tls_close(s->tls[i]);
     free(s);
 }
 
 int hello_accept(struct hello *s, int fd, size_t listen, const char *remote)
 {
-    (void)listen;
     struct worker *w = s->worker;
     size_t n = strlen(remote) + 1;
     struct guest *g = malloc(sizeof(*g) + n);
@@ -203,9 +316,10 @@ int hello_accept(struct hello *s, int fd, size_t listen, const char *remote)
     s->end = &g->next;
     s->count++;
     metric_add(w->metrics, METRIC_CONNECTIONS, 1);
-    event_assign(&g->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, g);
-    wheel_set(&s->wheel, &g->timer, s->now_ms(s->now_arg) + w->conf->head_timeout, on_due, g);
-    if (event_add(&g->readable, NULL) < 0) {
+    g->tls = listen < s->ntls ? s->tls[listen] : NULL;
+    uint64_t patience = g->tls ? w->conf->handshake_timeout : w->conf->head_timeout;
+    wheel_set(&s->wheel, &g->timer, s->now_ms(s->now_arg) + patience, on_due, g);
+    if (wait_for(g, false) < 0) {
         count(g, METRIC_REFUSED_FDS);
         dismiss(g);
         return -ENOMEM;
@@ -223,11 +337,13 @@ void hello_drain(struct hello *s)
     struct guest *next;
     for (struct guest *g = s->first; g; g = next) {
         next = g->next;
-        bool silent = g->early == 0 && recv(g->fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+        char byte;
+        bool silent =
+            !g->ssl && g->early == 0 && recv(g->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
         if (silent)
             dismiss(g);
         else
-            look(g); /* whoever takes it has to know it before it drains */
+            proceed(g); /* whoever takes it has to know it before it drains */
     }
 }
 

@@ -22,7 +22,8 @@
 struct worker;
 struct hello;
 
-/* now_ms: boot clock; NULL: the real one. 0 or -ENOMEM. */
+/* now_ms: boot clock; NULL: the real one. Needs w->conf with its certificates, w->board with its
+ * ticket keys, w->base. 0, -ENOMEM, or -EINVAL of tls_open. */
 int hello_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg, struct hello **ret);
 void hello_close(struct hello *s); /* and every connection that is here; NULL is fine */
 

@@ -18,7 +18,7 @@
 #define WIRE_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define WIRE_PREFACE_LEN (sizeof(WIRE_PREFACE) - 1)
 
-struct ssl_st; /* OpenSSL's SSL; only wire.c, tls.c and hello.c look inside */
+struct ssl_st; /* OpenSSL's SSL; only wire.c and tls*.c look inside */
 
 struct wire {
     int fd;              /* non-blocking socket */

@@ -15,7 +15,7 @@ static void test_order(void **state)
     (void)state;
     buf_init(&out, 4096);
     conf_report_init(&r, "f");
-    assert_true(conf_report_empty(&r));
+    assert_false(conf_report_refuses(&r));
     conf_report_syntax(&r, 2, "no %s", "sense");
     add(&r, 9, "i");
     add(&r, 3, "c1");
@@ -23,7 +23,7 @@ static void test_order(void **state)
         &r, &(struct conf_mistake){
                 .line = 3, .name = "n", .value = "v", .what = "c2", .allowed = "x", .near = "y"});
     conf_report_add(&r, &(struct conf_mistake){.name = "n", .value = "", .what = "a"});
-    assert_false(conf_report_empty(&r));
+    assert_true(conf_report_refuses(&r));
     assert_int_equal(conf_report_write(&r, &out), 0);
     buf_append_c(&out, 0);
     assert_string_equal((char *)out.data, "f:0: n = \"\": a\n"
