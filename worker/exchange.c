@@ -55,9 +55,7 @@ void exchange_identify(struct exchange *ex)
     } else {
         request_id_make(&ex->worker->request_seed, ex->request_id);
     }
-    unsigned msgpack = exchange_accepts(ex, MSGPACK_TYPE);
-    bool better =
-        msgpack > exchange_accepts(ex, JSON_TYPE) && msgpack > exchange_accepts(ex, PROBLEM_TYPE);
+    bool better = exchange_accepts(ex, MSGPACK_TYPE) > exchange_accepts(ex, JSON_TYPE);
     ex->encoding = better ? ENCODING_MSGPACK : ENCODING_JSON;
 }
 
@@ -218,10 +216,10 @@ int exchange_stream_write(struct exchange *ex, struct str bytes)
 void exchange_stream_end(struct exchange *ex)
 {
     must(ex->answered);
+    ex->transport->stream_end(ex);
+}
 
 size_t exchange_stream_backlog(const struct exchange *ex)
 {
     return ex->transport->stream_backlog ? ex->transport->stream_backlog(ex) : SIZE_MAX;
-}
-    ex->transport->stream_end(ex);
 }
