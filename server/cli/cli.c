@@ -4,9 +4,15 @@
 #include "common/ids.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+
+int cli_option(int argc, char **argv, const struct option *options)
+{
+    return getopt_long(argc, argv, "", options, NULL);
+}
 
 void cli_error(const char *fmt, ...)
 {

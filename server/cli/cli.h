@@ -22,7 +22,8 @@ enum cli_exit {
     CLI_DAMAGED = 5,     /* verify found violations */
 };
 
-struct http; /* http.c: one libcurl handle, kept alive */
+struct option; /* getopt.h */
+struct http;   /* http.c: one libcurl handle, kept alive */
 
 struct cli {
     const char *config; /* --config, or NULL */
@@ -54,6 +55,9 @@ struct request {
  * CLI_ENVIRONMENT with the reason in why (256 bytes). */
 int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256]);
 void cli_close(struct cli *c);
+
+/* The verb's next option as getopt_long tells it; -1 at the end. */
+int cli_option(int argc, char **argv, const struct option *options);
 
 /* "restante: " and a line on standard error. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -53,18 +53,22 @@ static void usage(FILE *out)
         out);
 }
 
-int main(int argc, char **argv)
+static int next_option(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"url", required_argument, NULL, 'u'},
         {"key", required_argument, NULL, 'k'},    {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
+    /* '+': options after the verb are the verb's own. */
+    return getopt_long(argc, argv, "+c:u:k:hV", options, NULL);
+}
+
+int main(int argc, char **argv)
+{
     log_init(LOG_WARN, STDERR_FILENO, "command", -1);
     struct cli c = {.url = getenv("RESTANTE_URL"), .key = getenv("RESTANTE_KEY")};
-    int o;
-    /* '+': options after the verb are the verb's own. */
-    while ((o = getopt_long(argc, argv, "+c:u:k:hV", options, NULL)) != -1) {
+    for (int o = next_option(argc, argv); o != -1; o = next_option(argc, argv)) {
         switch (o) {
         case 'c':
             c.config = optarg;

@@ -173,9 +173,11 @@ static int send_stream(struct send *s, FILE *in)
 {
     char *line = NULL;
     size_t cap = 0;
-    ssize_t n;
     int rc = CLI_OK;
-    while (rc == CLI_OK && (n = getline(&line, &cap, in)) >= 0) {
+    while (rc == CLI_OK) {
+        ssize_t n = getline(&line, &cap, in);
+        if (n < 0)
+            break;
         if (n && line[n - 1] == '\n')
             n--;
         rc = take_line(s, str_make(line, (size_t)n));
@@ -199,8 +201,7 @@ static int parse(struct send *s, int argc, char **argv, const char **ret_file)
         {"retry-for", required_argument, NULL, 'R'},
         {NULL, 0, NULL, 0},
     };
-    int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
         if (o == 's')
             s->subject = optarg;
         else if (o == 'f')

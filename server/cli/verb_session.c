@@ -23,9 +23,10 @@ static int session_new(struct cli *c, int argc, char **argv)
     struct buf body;
     buf_init(&body, 1 << 20);
     bool json = false;
-    int o, rc = CLI_OK;
+    int rc = CLI_OK;
     buf_append_c(&body, '{');
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1 && rc == CLI_OK) {
+    int o = cli_option(argc, argv, options);
+    for (; o != -1 && rc == CLI_OK; o = cli_option(argc, argv, options)) {
         if (o == 'j') {
             json = true;
             continue;

@@ -125,8 +125,7 @@ int verb_status(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     bool json = false;
-    int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
         if (o != 'j')
             return CLI_USAGE;
         json = true;

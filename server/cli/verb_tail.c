@@ -198,8 +198,7 @@ int verb_tail(struct cli *c, int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     struct tail t = {.c = c, .limit = 100, .wait_ms = 25000};
-    int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
         uint64_t epoch, seq;
         if (o == 'a')
             t.ack = true;

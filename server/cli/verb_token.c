@@ -29,8 +29,9 @@ int verb_token(struct cli *c, int argc, char **argv)
     uint64_t max_age_ms = 5 * 60 * 1000;
     struct buf topics;
     buf_init(&topics, 65536);
-    int o, rc = CLI_OK;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1 && rc == CLI_OK) {
+    int rc = CLI_OK;
+    int o = cli_option(argc, argv, options);
+    for (; o != -1 && rc == CLI_OK; o = cli_option(argc, argv, options)) {
         if (o == 's')
             subject = optarg;
         else if (o == 'a')
@@ -78,17 +79,24 @@ int verb_token(struct cli *c, int argc, char **argv)
     return rc;
 }
 
+/* "-": what stands between options comes in its place, as 1. */
+static int next_scope(int argc, char **argv)
+{
+    static const struct option options[] = {{"scope", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    return getopt_long(argc, argv, "-", options, NULL);
+}
+
 int verb_key(struct cli *c, int argc, char **argv)
 {
     (void)c;
-    static const struct option options[] = {{"scope", required_argument, NULL, 's'},
-                                            {NULL, 0, NULL, 0}};
     const char *name = NULL;
     struct buf scopes;
     buf_init(&scopes, 65536);
-    int o, rc = CLI_OK;
+    int rc = CLI_OK;
     bool more = false; /* --scope A B C: what follows a scope is another one */
-    while ((o = getopt_long(argc, argv, "-", options, NULL)) != -1 && rc == CLI_OK) {
+    int o = next_scope(argc, argv);
+    for (; o != -1 && rc == CLI_OK; o = next_scope(argc, argv)) {
         if (o == 1 && !more && !name) {
             name = optarg;
             continue;
