@@ -8,16 +8,27 @@
 struct publish {
     const struct command_append_item *item;
     struct message message;
+    struct feed_target one;      /* all that one stream needs */
     struct feed_target *targets; /* what goes onto the feed; room for `room` */
     size_t ntargets, room;
     bool ephemeral;
 };
 
-bool store_full(const struct writer *w)
+int sample_usage(struct writer *w)
 {
-    /* What this transaction added is not in the statistics yet; twice its bytes is on the safe side
-     * of half-full pages. */
-    return board_store_full(w->usage.used + 2 * w->appended_bytes, w->usage.limit);
+    int err = txn_usage(w->txn, &w->usage);
+    if (!err)
+        w->usage_since = 0;
+    return err;
+}
+
+/* The statistics cost a system call, so they are looked at when what was appended since, doubled
+ * for half-full pages, could have filled the store; and once a second anyway (sweep.c). */
+bool store_full(struct writer *w)
+{
+    if (!board_store_full(w->usage.used + 2 * w->usage_since, w->usage.limit))
+        return false;
+    return sample_usage(w) != 0 || board_store_full(w->usage.used, w->usage.limit);
 }
 
 static void result(struct writer *w, const uint8_t *session, enum code code, bool duplicate,
@@ -49,6 +60,12 @@ static void count_refusal(struct writer *w, enum code code)
         writer_count(w, METRIC_CONFLICTS, 1);
 }
 
+static void add_target(struct publish *p, struct feed_target target)
+{
+    must(p->ntargets < p->room);
+    p->targets[p->ntargets++] = target;
+}
+
 /* One stream's copy. 0 with code, duplicate and seq; or a store error. */
 static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum code *ret_code,
                       bool *ret_duplicate, uint64_t *ret_seq)
@@ -58,7 +75,7 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
     *ret_duplicate = false;
     *ret_seq = 0;
     if (p->ephemeral) {
-        p->targets[p->ntargets++] = (struct feed_target){.stream = stream};
+        add_target(p, (struct feed_target){.stream = stream});
         return 0;
     }
     if (item->keyed) {
@@ -105,9 +122,12 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
     w->meta.last_seq = m->seq;
     w->messages++;
     w->appended_bytes += m->payload.n + 256;
+    w->usage_since += m->payload.n + 256;
     *ret_seq = m->seq;
-    p->targets[p->ntargets++] = (struct feed_target){
-        .stream = stream, .seq = m->seq, .prev = m->prev, .flags = m->flags & MESSAGE_SKIPPED};
+    add_target(p, (struct feed_target){.stream = stream,
+                                       .seq = m->seq,
+                                       .prev = m->prev,
+                                       .flags = m->flags & MESSAGE_SKIPPED});
     writer_count(w, METRIC_APPENDED, 1);
     return 0;
 }
@@ -134,8 +154,7 @@ static int to_session(struct writer *w, struct publish *p)
     }
     if (err)
         return err;
-    struct feed_target target;
-    p->targets = &target;
+    p->targets = &p->one;
     p->room = 1;
     enum code code;
     bool duplicate;
