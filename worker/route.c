@@ -82,9 +82,8 @@ void route_close(struct route *r)
 {
     if (!r)
         return;
-    struct pickup *p;
-    while ((p = TAILQ_FIRST(&r->all)) != NULL)
-        pickup_stop(p);
+    while (!TAILQ_EMPTY(&r->all))
+        pickup_stop(TAILQ_FIRST(&r->all));
     calls_close(r);
     touches_close(r);
     subscriptions_close(r);

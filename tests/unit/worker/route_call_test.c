@@ -133,9 +133,12 @@ static void open_reservations_fill_half_the_reply_ring(void **state)
     struct command_header h;
     struct unpack body;
     size_t reply = 1000, open = 0;
-    int err;
-    while ((err = ask_for((struct wish){.bytes = 1, .reply = reply}, 1, &a[open], &call)) == 0)
-        open++;
+    struct wish wish = {.bytes = 1, .reply = reply};
+    int err = 0;
+    while (err == 0) {
+        err = ask_for(wish, 1, &a[open], &call);
+        open += err == 0;
+    }
     assert_int_equal(err, -EAGAIN);
     assert_int_equal(open, F.reply.size / 2 / ring_need(sizeof(struct completion_header) + reply));
     assert_int_equal(metric(METRIC_COMMANDS_REFUSED), 1);
@@ -177,12 +180,14 @@ static void a_full_inbox_refuses(void **state)
     (void)state;
     struct asked a = {.calls = 0};
     struct route_call *call;
-    int err, n = 0;
-    while ((err = ask_for((struct wish){.bytes = 100000}, 100000, &a, &call)) == 0)
-        n++;
+    struct wish w = {.bytes = 100000};
+    int err = 0, n = 0;
+    while (err == 0) {
+        err = ask_for(w, 100000, &a, &call);
+        n += err == 0;
+    }
     assert_int_equal(err, -EAGAIN);
     assert_true(n >= 9);
-    struct wish w = {.bytes = 100000};
     assert_int_equal(route_notify(F.route, COMMAND_TOUCH, 100000, encode, &w), -EAGAIN);
     assert_int_equal(metric(METRIC_COMMANDS_REFUSED), 2);
 }

@@ -16,16 +16,15 @@ static struct told told(void)
     struct told t = {.touches = 0};
     struct command_header h;
     struct unpack body;
-    uint32_t type;
-    while ((type = take_command(&h, &body)) != 0) {
+    while (take_command(&h, &body)) {
         struct command_touch touch;
         struct command_attach attach;
         assert_int_equal(h.id, 0);
-        if (type == COMMAND_TOUCH) {
+        if (h.type == COMMAND_TOUCH) {
             assert_int_equal(command_touch_decode(&body, &touch), 0);
             t.touches++;
             t.delivered = touch.delivered;
-        } else if (type == COMMAND_ATTACH) {
+        } else if (h.type == COMMAND_ATTACH) {
             assert_int_equal(command_attach_decode(&body, &attach), 0);
             assert_int_equal(attach.connection, COMMAND_POLL_CONNECTION);
             t.attaches++;

@@ -172,8 +172,8 @@ static void check_feed(struct rig *r, uint64_t last)
     buf_init(&body, 1 << 20);
     struct feed_record rec;
     uint64_t at = 0;
-    int got;
-    while ((got = feed_next(&r->feed, &r->reader, &rec, &body)) == 1) {
+    int got = feed_next(&r->feed, &r->reader, &rec, &body);
+    for (; got == 1; got = feed_next(&r->feed, &r->reader, &rec, &body)) {
         if (rec.type == FEED_MESSAGE && rec.seq) {
             assert_true(rec.seq == at + 1);
             at = rec.seq;
