@@ -29,7 +29,7 @@ ITEM(conf_namespace, join_claim,  SWITCH, "namespace",  "join",        "open", "
 ITEM(conf_namespace, latest,      BOOL,   "namespace",  "latest",      "false", "", "", LIVE, "Latest-value mode: a topic keeps its newest message only.")
 ITEM(conf_namespace, on_push,     ENUM,   "namespace",  "on_push",     "broadcast", "broadcast|broadcast_self|mailbox|ack|deny", "", LIVE, "What an event pushed by a Phoenix client does.")
 
-ITEM(conf,           cors_origins, LIST,  "cors",       "origins",     "", "origin", "", LIVE, "Origins whose pages may call.")
+ITEM(conf,           cors_origins, LIST,  "cors",       "origins",     "", "origin", "", LIVE, "Origins whose pages may call; https://*.example.com: every name below it; *: all.")
 ITEM(conf,           phoenix_mounts, LIST, "phoenix",   "mounts",      "/socket|/realtime/v1", "mount", "", LIVE, "Paths under which Phoenix clients connect.")
 ITEM(conf,           phoenix_check_origin, LIST, "phoenix", "check_origin", "", "socket origin", "", LIVE, "Origins that may connect; empty: every one.")
 /* clang-format on */

@@ -51,7 +51,17 @@ static bool is_host(const char *p, size_t n)
     return true;
 }
 
-/* RFC 6454 section 6.2: scheme://host[:port], as browsers send it. */
+/* A * stands for the first labels, and for nothing else. */
+static bool is_host_pattern(const char *p, size_t n)
+{
+    if (n > 2 && memcmp(p, "*.", 2) == 0) {
+        p += 2;
+        n -= 2;
+    }
+    return is_host(p, n) && !memchr(p, '*', n);
+}
+
+/* RFC 6454 section 6.2: scheme://host[:port], as browsers send it; the host may be a pattern. */
 static const char *origin_wrong(struct str item)
 {
     const char *mark = item.n ? memmem(item.p, item.n, "://", 3) : NULL;
@@ -59,7 +69,7 @@ static const char *origin_wrong(struct str item)
 
     if (str_is(item, "*"))
         return NULL;
-    if (scheme == 0 || !is_host(mark + 3, item.n - scheme - 3))
+    if (scheme == 0 || !is_host_pattern(mark + 3, item.n - scheme - 3))
         return "is not an origin";
     for (size_t i = 0; i < scheme; i++)
         if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789+-.", item.p[i]))
@@ -93,7 +103,7 @@ static const struct kind kinds[] = {
     {"path", path_wrong, "a path, or a list of paths", NULL},
     {"scope", scope_wrong, "sessions:*, send:*, publish:<pattern>, read:<pattern>, admin",
      "sessions:*|send:*|publish:|read:|admin"},
-    {"origin", origin_wrong, "scheme://host, scheme://host:port, *", NULL},
+    {"origin", origin_wrong, "scheme://host, scheme://host:port, scheme://*.host, *", NULL},
     {"socket origin", socket_origin_wrong, "scheme://host, scheme://host:port, //host", NULL},
     {"mount", mount_wrong, "a path that begins with / and does not end with it", NULL},
 };

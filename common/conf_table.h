@@ -59,6 +59,8 @@ CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K
 
 CONF(phoenix_window,   DURATION, "phoenix", "window",           "10s",      "1s",    "60s",  LIVE,    "How long a Phoenix long-poll is held.")
 
+CONF(cors_max_age,     DURATION, "cors",    "max_age",          "10m",      "0s",    "1d",   LIVE,    "How long a browser remembers that it may call.")
+
 CONF(server_keepalive, DURATION, "server",  "keepalive",        "15s",      "1s",    "1h",   LIVE,    "How often an event stream that has nothing to say shows life.")
 CONF(server_retry,     DURATION, "server",  "retry",            "2s",       "100ms", "10m",  LIVE,    "How soon an event stream's client is advised to connect again; up to twice as long, so that not all come at once.")
 CONF(ticket_rotation,  DURATION, "server",  "ticket_rotation",  "1h",       "1s",    "3d",   LIVE,    "How often the key of TLS session tickets changes; a ticket resumes for twice as long.")

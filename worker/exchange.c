@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include "worker/cors.h"
 #include "worker/exchange.h"
 #include "worker/exchange_log.h"
 #include "worker/negotiate.h"
@@ -146,6 +147,21 @@ void exchange_park(struct exchange *ex)
         ex->transport->parked(ex);
 }
 
+/* All of them or none: an answer for which there is no memory left goes out as it is. */
+static void add_lines(struct exchange *ex)
+{
+    struct buf *b = &ex->out_head;
+    size_t before = b->len;
+    if (b->error)
+        return;
+    buf_append_str(b, STR(EXCHANGE_BROWSER_LINES));
+    cors_answer(ex);
+    if (b->error) {
+        b->len = before;
+        b->error = 0;
+    }
+}
+
 /* Everything an answer and the beginning of a stream have in common. */
 static void decide(struct exchange *ex, int status, const char *content_type)
 {
@@ -184,6 +200,7 @@ static const char *translate(struct exchange *ex, const char *type)
 void exchange_answer(struct exchange *ex, int status, const char *content_type)
 {
     content_type = translate(ex, content_type);
+    add_lines(ex);
     if (ex->out_head.error || ex->out_body.error) {
         log_event(LOG_ERROR, "answer_lost", LOG_Z("request_id", ex->request_id),
                   LOG_E(ex->out_body.error ? ex->out_body.error : ex->out_head.error));
@@ -201,6 +218,9 @@ void exchange_answer(struct exchange *ex, int status, const char *content_type)
 
 void exchange_stream_begin(struct exchange *ex, int status, const char *content_type)
 {
+    add_lines(ex);
+    if (ex->out_head.error)
+        buf_free(&ex->out_head); /* no line of the handler's, rather than half of one */
     decide(ex, status, content_type);
     ex->transport->stream_begin(ex);
 }

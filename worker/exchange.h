@@ -42,6 +42,13 @@ struct header {
 #define PROBLEM_TYPE "application/problem+json"
 #define MSGPACK_TYPE "application/msgpack"
 
+/* What a browser is told with every answer: it is data, of the type it says, for its caller. */
+#define EXCHANGE_BROWSER_LINES                                                                     \
+    "X-Content-Type-Options: nosniff\r\n"                                                          \
+    "Referrer-Policy: no-referrer\r\n"                                                             \
+    "Cross-Origin-Resource-Policy: same-origin\r\n"                                                \
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+
 #define EXCHANGE_HEADERS 100
 #define REQUEST_ID_MAX 128
 #define EXCHANGE_HEAD_MAX 4096           /* bytes of extra header lines of an answer */
@@ -134,7 +141,8 @@ void exchange_add_header(struct exchange *ex, const char *name, struct str value
 unsigned exchange_accepts(const struct exchange *ex, const char *type);
 /* The body is in ex->out_body; content_type is static text or NULL (no body). A body of JSON_TYPE
  * or PROBLEM_TYPE goes out as MSGPACK_TYPE where ex->encoding says so. A body or header that did
- * not fit into memory turns the answer into a 500. Counts by status class. */
+ * not fit into memory turns the answer into a 500. Counts by status class. Every answer and every
+ * stream gets the header lines that are for browsers (cors.h) too. */
 void exchange_answer(struct exchange *ex, int status, const char *content_type);
 /* A problem document (RFC 9457). What out_body held is dropped, header lines added before stay.
  * detail: printf, at most 511 bytes, may be NULL. retry_after_s 0: no Retry-After, except that a

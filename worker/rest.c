@@ -3,6 +3,7 @@
  * The order is what callers notice: path, method, parameters, credential, Accept; then the handler.
  * A path is split before it is decoded and decoded once, so an encoded slash never makes a segment.
  */
+#include "worker/cors.h"
 #include "worker/rest_priv.h"
 #include "worker/sse.h"
 
@@ -162,6 +163,7 @@ static void answer_options(struct exchange *ex, struct str allow)
 static void refuse_path(struct exchange *ex, enum code code, struct str allow)
 {
     if (code == CODE_METHOD_NOT_ALLOWED && ex->method == METHOD_OPTIONS) {
+        cors_preflight(ex, allow);
         answer_options(ex, allow);
         return;
     }

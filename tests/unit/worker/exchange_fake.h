@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_WORKER_EXCHANGE_FAKE_H
 #define TESTS_UNIT_WORKER_EXCHANGE_FAKE_H
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -109,6 +110,19 @@ FAKE_UNUSED static int fake_down(void **state)
     exchange_free(&F.ex);
     free(F.metrics);
     return 0;
+}
+
+FAKE_UNUSED static const char *text_of(const struct buf *b);
+
+/* The header lines of an answer but those that all have, which stand at their end. */
+FAKE_UNUSED static const char *own_lines(void)
+{
+    static char own[4096];
+    const char *all = text_of(&F.ex.out_head), *common = strstr(all, EXCHANGE_BROWSER_LINES);
+    assert_non_null(common);
+    assert_string_equal(common, EXCHANGE_BROWSER_LINES);
+    snprintf(own, sizeof(own), "%.*s", (int)(common - all), all);
+    return own;
 }
 
 /* A NUL-terminated view of a buffer; valid until the next call. */
