@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+enum { AWAKE, ASLEEP, ASLEEP_DEAF }; /* of the flag on the board */
+
 int bell_create(void)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -30,18 +32,35 @@ void bell_ring_always(const struct bell *b)
 
 void bell_ring(const struct bell *b)
 {
-    if (atomic_exchange(b->asleep, 0))
+    if (atomic_exchange(b->asleep, AWAKE) != AWAKE)
+        bell_ring_always(b);
+}
+
+void bell_ring_feed(const struct bell *b)
+{
+    uint32_t listens = ASLEEP;
+    if (atomic_compare_exchange_strong(b->asleep, &listens, AWAKE))
         bell_ring_always(b);
 }
 
 void bell_sleep(const struct bell *b)
 {
-    atomic_store(b->asleep, 1);
+    atomic_store(b->asleep, ASLEEP);
+}
+
+void bell_sleep_deaf(const struct bell *b)
+{
+    atomic_store(b->asleep, ASLEEP_DEAF);
+}
+
+void bell_awake(const struct bell *b)
+{
+    atomic_store(b->asleep, AWAKE);
 }
 
 void bell_wake(const struct bell *b)
 {
-    atomic_store(b->asleep, 0);
+    bell_awake(b);
     uint64_t rings;
     ssize_t n = read(b->fd, &rings, sizeof(rings));
     must(n == (ssize_t)sizeof(rings) || errno == EAGAIN);

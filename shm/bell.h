@@ -17,8 +17,11 @@ struct bell {
 
 int bell_create(void);                       /* supervisor: an fd (close-on-exec) or -errno */
 void bell_ring(const struct bell *b);        /* only if it sleeps */
+void bell_ring_feed(const struct bell *b);   /* only if it sleeps and listens to the feed */
 void bell_ring_always(const struct bell *b); /* at writer start (rule 1) */
 void bell_sleep(const struct bell *b);       /* announces sleep; look at the rings again after it */
+void bell_sleep_deaf(const struct bell *b);  /* the same, but the feed alone is no reason to wake */
 void bell_wake(const struct bell *b);        /* awake again; swallows pending rings */
+void bell_awake(const struct bell *b);       /* awake again; a ring that came stays readable */
 
 #endif

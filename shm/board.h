@@ -45,7 +45,7 @@ struct board_seat {
     _Alignas(64) _Atomic uint64_t beat_ms; /* P: boot clock of its last loop turn, idle ones too */
     _Atomic uint64_t txn_since_ms;  /* P: boot clock at which a store transaction began; 0 none */
     _Atomic uint64_t sync_since_ms; /* P (writer): set around a commit that may fsync; 0 else */
-    _Alignas(64) _Atomic uint32_t asleep; /* P sets 1 before it sleeps; ringers exchange it to 0 */
+    _Alignas(64) _Atomic uint32_t asleep; /* P before it sleeps; ringers reset it (bell.h) */
     _Alignas(64) char panic[192];         /* P: NUL-terminated last words, for S after death */
     struct metric_block metrics;          /* P */
 };

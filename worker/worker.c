@@ -277,11 +277,14 @@ static int run(struct loop *l)
         look_whether_done(l);
         if (l->done)
             break;
-        bell_sleep(&l->w.bell);
+        if (l->serving && route_pickups(l->w.route) == 0)
+            bell_sleep_deaf(&l->w.bell);
+        else
+            bell_sleep(&l->w.bell);
         bool more = proceed(l); /* what came before we said that we sleep */
         if (event_base_loop(l->w.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
             return -EIO;
-        atomic_store(l->w.bell.asleep, 0);
+        bell_awake(&l->w.bell);
     }
     return 0;
 }

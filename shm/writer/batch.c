@@ -155,7 +155,7 @@ static int transaction(struct writer *w, int most, bool sweep)
         return err;
     KILLPOINT("begun");
     uint64_t began = clock_boot_ns();
-    err = txn_usage(w->txn, &w->usage);
+    err = w->usage.limit ? 0 : sample_usage(w);
     int taken = err ? err : take_round(w, most);
     if (taken >= 0 && sweep) {
         err = sweep_run(w);

@@ -116,9 +116,12 @@ void prepare_publish(struct writer *w)
         ring_release(&w->rings.inbox[i], w->meta.inbox_pos[i]);
     atomic_store(&w->board->batch, w->meta.batch);
     KILLPOINT("released");
-    for (uint32_t i = 0; i < w->rings.slots; i++)
-        if (w->out.on_feed || w->out.replied[i])
+    for (uint32_t i = 0; i < w->rings.slots; i++) {
+        if (w->out.replied[i])
             bell_ring(&w->worker_bell[i]);
+        else if (w->out.on_feed) /* a worker that nobody waits on sleeps through it */
+            bell_ring_feed(&w->worker_bell[i]);
+    }
     KILLPOINT("rung");
 }
 

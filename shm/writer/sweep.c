@@ -126,15 +126,19 @@ static int sweep_deaths(struct writer *w)
     return 0;
 }
 
-static void sample(struct writer *w)
+static int sample(struct writer *w)
 {
     struct metric_block *m = w->metrics;
+    int err = sample_usage(w);
+    if (err)
+        return err;
     metric_set(m, METRIC_SESSIONS, txn_entries(w->txn, DB_SESSION));
     metric_set(m, METRIC_MESSAGES_STORED, txn_entries(w->txn, DB_LOG));
     metric_set(m, METRIC_STORE_USED, w->usage.used);
     metric_set(m, METRIC_STORE_LIMIT, w->usage.limit);
     metric_set(m, METRIC_STORE_FILE, w->usage.file);
     metric_set(m, METRIC_LAST_SEQ, w->meta.last_seq);
+    return 0;
 }
 
 int sweep_run(struct writer *w)
@@ -153,7 +157,7 @@ int sweep_run(struct writer *w)
             w->dedup_due_ms = w->now_ms + DEDUP_EVERY_MS;
     }
     if (!err && w->now_ms >= w->sample_due_ms) {
-        sample(w);
+        err = sample(w);
         w->sample_due_ms = w->now_ms + SAMPLE_EVERY_MS;
     }
     return err;

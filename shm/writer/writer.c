@@ -25,6 +25,7 @@
 
 #define IDLE_MS 200 /* longest sleep: heartbeat and sweep go on */
 #define LOCK_RETRY_MS 20
+#define LOOK_EVERY 16   /* batches between two looks at signals while there is work */
 #define ORPHAN_MS 10000 /* how long a writer without supervisor waits for its workers to finish */
 
 /* Two writers are impossible: the lock is held before the environment is opened (rule 11). A dying
@@ -153,6 +154,7 @@ static int loop(struct writer *w, int sig_fd)
         {.fd = w->heritage->life_fd, .events = POLLIN},
         {.fd = sig_fd, .events = POLLIN},
     };
+    unsigned busy = 0;
     for (;;) {
         seat_beat(w->seat);
         storetime_turn(w);
@@ -166,11 +168,19 @@ static int loop(struct writer *w, int sig_fd)
             if (took < 0)
                 return took;
         }
+        /* While there is work, signals are looked for now and then only. */
+        if (took > 0 && ++busy % LOOK_EVERY) {
+            if (sleeps)
+                bell_awake(&w->bell);
+            continue;
+        }
         int n = poll(fds, 3, took == 0 ? IDLE_MS : 0);
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (sleeps)
+        if (n > 0 && fds[0].revents)
             bell_wake(&w->bell);
+        else
+            bell_awake(&w->bell);
         if (n > 0 && fds[2].revents) {
             log_event(LOG_INFO, "writer_leaves", LOG_Z("why", "told"));
             return finish(w, false);

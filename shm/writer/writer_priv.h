@@ -58,7 +58,8 @@ struct writer {
     unsigned budget;       /* deletes left */
     uint64_t messages;     /* appended in this batch */
     uint64_t appended_bytes;
-    struct store_usage usage;
+    struct store_usage usage;     /* as last sampled */
+    uint64_t usage_since;         /* bytes appended after that, at the most */
     bool ephemeral;               /* the command just applied stored nothing, by its nature */
     bool changed;                 /* a command was taken, or something swept */
     bool must_commit;             /* and not only ephemerals */
@@ -109,7 +110,8 @@ int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct ses
 /* Ends it: rows, mailbox, the word to its connections. */
 int remove_session(struct writer *w, const struct session *s, enum metric why);
 uint64_t session_due_ms(const struct writer *w, const struct session *s);
-bool store_full(const struct writer *w); /* at its reserve */
+bool store_full(struct writer *w); /* at its reserve */
+int sample_usage(struct writer *w);
 struct stream_limits mailbox_limits(struct writer *w);
 
 /* sweep.c: what is due, in this transaction. 0 or a store error. */
