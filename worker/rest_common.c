@@ -235,13 +235,15 @@ struct range {
 static int read_range(void *arg, struct txn *t)
 {
     struct range *r = arg;
-    struct stream_head head;
     int err = route_ops(r->route)->last_seq(t, &r->last);
-    if (!err)
-        err = route_ops(r->route)->head(t, r->stream, &head);
-    if (!err)
-        r->floor = head.floor;
-    return err;
+    if (err)
+        return err;
+    struct stream_head head;
+    err = route_ops(r->route)->head(t, r->stream, &head);
+    if (err)
+        return err;
+    r->floor = head.floor;
+    return 0;
 }
 
 enum rest_cursor rest_cursor_judge(struct exchange *ex, const struct session *s, struct str text,
