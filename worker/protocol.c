@@ -8,6 +8,7 @@
 #include "common/log.h"
 
 #include "worker/h1.h"
+#include "worker/h2.h"
 #include "worker/worker.h"
 
 struct http {
@@ -62,9 +63,11 @@ struct http {
     }
 
 PROTOCOL(h1)
+PROTOCOL(h2)
 
 static const struct http rows[PROTOCOLS] = {
     [PROTOCOL_HTTP1] = ROW(h1, "http/1.1"),
+    [PROTOCOL_HTTP2] = ROW(h2, "h2"),
 };
 
 int protocol_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg)
