@@ -1,5 +1,6 @@
-/* jwt_fuzz - any bytes as a credential, as a header and as claims. The first byte chooses; header
- * and claims are signed rightly, so that what stands behind the signature is reached.
+/* jwt_fuzz - any bytes as a credential, as a header, as claims, and as both (cut at a NUL). The
+ * first byte chooses; header and claims are signed rightly, so that what stands behind the
+ * signature is reached.
  */
 #include <stdlib.h>
 
@@ -22,7 +23,7 @@ static const struct conf_token_key keys[] = {
 static void verify(struct str token)
 {
     struct token_claims c;
-    struct session_keys session_keys = {.key = {{.id = 1}}};
+    static const struct session_keys session_keys = {.key = {{1, {1}}, {2, {2}}}};
     uint8_t id[SESSION_ID_SIZE];
 
     for (size_t n = 1; n <= 2; n++) {
@@ -40,7 +41,7 @@ static void verify(struct str token)
         token_claims_free(&c);
     }
     (void)token_kind_of(token);
-    (void)session_token_verify(&session_keys, token, id);
+    must(session_token_verify(&session_keys, token, id) != CODE_OK);
 }
 
 static size_t put(char *at, struct str s)
@@ -71,11 +72,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct str input = str_make(data + 1, size - 1);
-    if (data[0] % 3 == 0)
+    const char *nul = memchr(input.p, 0, input.n);
+    size_t head = nul ? (size_t)(nul - input.p) : input.n;
+    switch (data[0] % 4) {
+    case 0:
         verify(input);
-    else if (data[0] % 3 == 1)
+        break;
+    case 1:
         verify_signed(input, STR("{\"sub\":\"u\",\"exp\":1700000100}"));
-    else
+        break;
+    case 2:
         verify_signed(STR("{\"alg\":\"HS256\",\"kid\":\"a\"}"), input);
+        break;
+    default:
+        verify_signed(str_make(input.p, head),
+                      nul ? str_make(nul + 1, input.n - head - 1) : STR(""));
+    }
     return 0;
 }
