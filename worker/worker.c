@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -312,8 +313,17 @@ static void close_all(struct loop *l)
         rings_unmap(&w->rings);
 }
 
+/* Bodies of batches come and go by the hundred a second: out of mmap each would be faulted in, and
+ * zeroed, anew. What a burst has grown goes back once this much lies free. */
+static void keep_memory(void)
+{
+    must(mallopt(M_MMAP_THRESHOLD, 16 << 20) == 1);
+    must(mallopt(M_TRIM_THRESHOLD, 32 << 20) == 1);
+}
+
 int worker_main(const struct heritage *h, struct conf *conf)
 {
+    keep_memory();
     struct loop l = {.w = {.conf = conf, .heritage = *h}};
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* a terminal sends it to everyone; the supervisor decides */
