@@ -60,6 +60,7 @@ METRIC(FEED_LAPPED,        COUNTER, "restante_feed_lapped_total",            "",
 METRIC(READER_RETRIES,     COUNTER, "restante_store_read_retries_total",     "",                     "Read transactions repeated after an inconsistent page.")
 METRIC(BATCHES,            COUNTER, "restante_batches_total",                "",                     "Transactions committed by the writer.")
 METRIC(BATCHES_ABORTED,    COUNTER, "restante_batches_aborted_total",        "",                     "Transactions aborted; their commands ran again one by one.")
+METRIC(SWEEP_FAILED,       COUNTER, "restante_sweep_failed_total",           "",                     "Rows of the expiry queue that failed and were put off.")
 METRIC(COMMANDS_APPLIED,   COUNTER, "restante_commands_applied_total",       "",                     "Commands applied by the writer.")
 METRIC(COMMANDS_BAD,       COUNTER, "restante_commands_bad_total",           "",                     "Malformed ring records; each costs a worker its life.")
 METRIC(COMPLETIONS_LOST,   COUNTER, "restante_completions_lost_total",       "",                     "Completions dropped because a reply ring was full (a bug, or a bad worker).")

@@ -76,7 +76,8 @@ int attachment_list(struct txn *t, const uint8_t session[SESSION_ID_SIZE], struc
     struct row row;
     size_t n = 0;
     int rc = txn_seek(t, DB_ATTACH, str_make(session, SESSION_ID_SIZE), &row);
-    while (rc == 0 && n < max && memcmp(row.key.p, session, SESSION_ID_SIZE) == 0) {
+    while (rc == 0 && n < max && row.key.n >= SESSION_ID_SIZE &&
+           memcmp(row.key.p, session, SESSION_ID_SIZE) == 0) {
         rc = decode(row, &ret[n]);
         if (rc < 0)
             return rc;
@@ -107,10 +108,14 @@ int attachment_worker_died(struct txn *t, uint32_t slot, uint32_t dead, uint64_t
         rc = txn_next(t, DB_ATTACH, &row); /* this one was done last time */
     while (rc == 0 && *budget > 0) {
         struct attachment a;
-        rc = decode(row, &a);
-        if (rc < 0)
-            return rc;
         --*budget;
+        if (decode(row, &a) < 0) {
+            /* It makes no sense, and must not keep the others from their end. */
+            rc = txn_del_row(t, DB_ATTACH);
+            if (rc == 0)
+                rc = txn_next(t, DB_ATTACH, &row);
+            continue;
+        }
         memcpy(key, row.key.p, KEY_SIZE);
         if (a.slot == slot && a.slot_generation <= dead && a.lease_ms > until_ms)
             rc = cut_lease(t, key, &a, until_ms);

@@ -56,16 +56,16 @@ int expiry_take(struct txn *t, uint64_t now_ms, struct expiry_row *ret)
     struct row row;
     struct expiry_row due;
     int rc = txn_seek(t, DB_EXPIRY, str_make(NULL, 0), &row);
-    if (rc == 0)
-        rc = expiry_decode(row.key, &due);
     if (rc < 0)
         return rc;
-    if (due.due_ms > now_ms)
+    int sense = expiry_decode(row.key, &due);
+    if (sense == 0 && due.due_ms > now_ms)
         return -ENOENT;
     rc = txn_del_row(t, DB_EXPIRY);
-    if (rc == 0)
-        *ret = due;
-    return rc;
+    if (rc < 0 || sense < 0)
+        return rc < 0 ? rc : sense;
+    *ret = due;
+    return 0;
 }
 
 int expiry_next(struct txn *t, uint64_t *ret_due_ms)
@@ -78,8 +78,6 @@ int expiry_next(struct txn *t, uint64_t *ret_due_ms)
         return 0;
     }
     if (rc == 0)
-        rc = expiry_decode(row.key, &due);
-    if (rc == 0)
-        *ret_due_ms = due.due_ms;
+        *ret_due_ms = expiry_decode(row.key, &due) == 0 ? due.due_ms : 0;
     return rc;
 }

@@ -31,9 +31,10 @@ struct expiry_row {
     unsigned char id[EXPIRY_ID_MAX];
     size_t id_len;
 };
-/* Takes (deletes) the first row that is due: 0, or -ENOENT when none is due. */
+/* Takes (deletes) the first row that is due: 0, or -ENOENT when none is due. A first row that names
+ * nothing is deleted too, so that it cannot stand before the others for ever: -EUCLEAN. */
 int expiry_take(struct txn *t, uint64_t now_ms, struct expiry_row *ret);
-/* When the first row is due; UINT64_MAX when there is none. */
+/* When the first row is due; UINT64_MAX when there is none, 0 when it names nothing. */
 int expiry_next(struct txn *t, uint64_t *ret_due_ms);
 /* (R) Whether there is exactly this row: 0 or -ENOENT. */
 int expiry_has(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);

@@ -202,9 +202,10 @@ static int transaction(struct writer *w, int most, bool sweep)
     return taken;
 }
 
+/* Damage does not pass: whoever asks again gets the same. */
 static enum code code_of_failure(int err)
 {
-    return err == -ENOSPC ? CODE_STORE_FULL : CODE_UNAVAILABLE;
+    return err == -ENOSPC ? CODE_STORE_FULL : err == -EUCLEAN ? CODE_INTERNAL : CODE_UNAVAILABLE;
 }
 
 /* The command at the front of a slot failed alone: say so, give up its place. Nothing is stored, so
@@ -286,10 +287,7 @@ int batch_run(struct writer *w)
     if (err)
         return err;
     must(before == w->meta.last_seq);
-    if (!inbox_waits(w)) { /* the sweep alone failed: try again later, not at once */
-        log_event(LOG_ERROR, "sweep_failed", LOG_E(taken));
-        w->next_due_ms = w->now_ms + 1000;
+    if (!inbox_waits(w)) /* the sweep alone failed; it knows when to try again */
         return 0;
-    }
     return one_by_one(w, taken);
 }

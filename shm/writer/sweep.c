@@ -13,6 +13,8 @@
 
 #define DEDUP_EVERY_MS 1000
 #define SAMPLE_EVERY_MS 1000
+#define RETRY_MS 1000            /* a sweep that failed is tried again */
+#define PUT_OFF_MS (3600 * 1000) /* a row that cannot be worked off is asked again */
 
 static bool deaths_wait(const struct writer *w)
 {
@@ -24,6 +26,8 @@ static bool deaths_wait(const struct writer *w)
 
 bool sweep_waits(struct writer *w)
 {
+    if (w->now_ms < w->sweep_after_ms)
+        return false;
     return w->now_ms >= w->next_due_ms || w->now_ms >= w->dedup_due_ms ||
            w->now_ms >= w->sample_due_ms || deaths_wait(w);
 }
@@ -77,21 +81,51 @@ static int due(struct writer *w, const struct expiry_row *row)
     return 0;
 }
 
-static int sweep_due(struct writer *w)
+static bool is_stuck(const struct writer *w, const struct expiry_row *row)
 {
-    for (int i = 0; i < WRITER_SWEEP_ROWS && w->budget > 0; i++) {
-        struct expiry_row row;
-        int err = expiry_take(w->txn, w->now_ms, &row);
-        if (err == -ENOENT)
-            break;
-        if (!err)
-            err = due(w, &row);
+    return row->due_ms == w->stuck.due_ms && row->kind == w->stuck.kind &&
+           row->id_len == w->stuck.id_len && memcmp(row->id, w->stuck.id, row->id_len) == 0;
+}
+
+/* The front row, if it is due. 0: look for the next; 1: that is all for this transaction; or a
+ * store error. What a row names may be damaged: then this transaction, half changed, is lost, and
+ * the next one puts the row off and ends with that, so that it never stands before the others. */
+static int sweep_row(struct writer *w)
+{
+    struct expiry_row row;
+    int err = expiry_take(w->txn, w->now_ms, &row);
+    if (err == -ENOENT)
+        return 1;
+    if (err == -EUCLEAN) {
+        log_event(LOG_ERROR, "expiry_row_malformed");
+        writer_count(w, METRIC_SWEEP_FAILED, 1);
+    } else if (err) {
+        return err;
+    } else if (is_stuck(w, &row)) {
+        err = expiry_put(w->txn, w->now_ms + PUT_OFF_MS, row.kind, str_make(row.id, row.id_len));
         if (err)
             return err;
+        writer_count(w, METRIC_SWEEP_FAILED, 1);
         w->changed = w->must_commit = true;
-        KILLPOINT("swept");
+        return 1;
+    } else {
+        err = due(w, &row);
+        if (err == -EUCLEAN)
+            w->stuck = row;
+        if (err)
+            return err;
     }
+    w->changed = w->must_commit = true;
+    KILLPOINT("swept");
     return 0;
+}
+
+static int sweep_due(struct writer *w)
+{
+    int more = 0;
+    for (int i = 0; i < WRITER_SWEEP_ROWS && w->budget > 0 && more == 0; i++)
+        more = sweep_row(w);
+    return more < 0 ? more : 0;
 }
 
 int sweep_peek(struct writer *w)
@@ -141,7 +175,7 @@ static int sample(struct writer *w)
     return 0;
 }
 
-int sweep_run(struct writer *w)
+static int run(struct writer *w)
 {
     int err = 0;
     if (deaths_wait(w))
@@ -151,6 +185,10 @@ int sweep_run(struct writer *w)
     if (!err && w->now_ms >= w->dedup_due_ms) {
         unsigned before = w->budget;
         err = dedup_sweep(w->dedup, w->txn, w->now_ms, &w->budget);
+        if (err == -EUCLEAN) { /* what else is due does not wait for it */
+            log_event(LOG_ERROR, "dedup_row_malformed");
+            err = 0;
+        }
         if (w->budget != before)
             w->changed = w->must_commit = true;
         if (w->budget > 0)
@@ -159,6 +197,18 @@ int sweep_run(struct writer *w)
     if (!err && w->now_ms >= w->sample_due_ms) {
         err = sample(w);
         w->sample_due_ms = w->now_ms + SAMPLE_EVERY_MS;
+    }
+    return err;
+}
+
+int sweep_run(struct writer *w)
+{
+    const struct expiry_row stuck = w->stuck;
+    int err = run(w);
+    if (err) {
+        bool found = !is_stuck(w, &stuck);
+        log_event(LOG_ERROR, "sweep_failed", LOG_U("kind", found ? w->stuck.kind : 0), LOG_E(err));
+        w->sweep_after_ms = found ? 0 : w->now_ms + RETRY_MS;
     }
     return err;
 }

@@ -69,6 +69,8 @@ struct writer {
     uint32_t first_slot; /* rotates, so that no slot is always last */
     uint64_t next_due_ms;
     uint64_t dedup_due_ms, sample_due_ms;
+    struct expiry_row stuck; /* the last row of the queue that failed: it is put off, not tried */
+    uint64_t sweep_after_ms; /* after a sweep that failed for want of something: not before this */
     uint32_t buried[BOARD_SLOTS]; /* dead generations whose leases were cut */
     unsigned char burying[BOARD_SLOTS][24];
 };
@@ -114,7 +116,8 @@ bool store_full(struct writer *w); /* at its reserve */
 int sample_usage(struct writer *w);
 struct stream_limits mailbox_limits(struct writer *w);
 
-/* sweep.c: what is due, in this transaction. 0 or a store error. */
+/* sweep.c: what is due, in this transaction. 0 or a store error, which aborts it; the next sweep
+ * steps over the row that made no sense, or waits when there was another reason. */
 int sweep_run(struct writer *w);
 int sweep_peek(struct writer *w); /* notes when the queue is due next */
 bool sweep_waits(struct writer *w);

@@ -83,6 +83,19 @@ static void test_malformed(void **state)
     assert_int_equal(txn_put(f->txn, DB_ATTACH, str_make(key, sizeof(key)), STR("short")), 0);
     assert_int_equal(attachment_get(f->txn, ALICE, 0, a), -EUCLEAN);
     assert_int_equal(attachment_list(f->txn, ALICE, a, 2), -EUCLEAN);
+
+    /* It does not keep the leases of the others from being cut. */
+    struct attachment sound = {.connection = 7, .slot = 1, .slot_generation = 3, .lease_ms = 9000};
+    assert_int_equal(attachment_put(f->txn, ALICE, &sound), 0);
+    assert_int_equal(txn_put(f->txn, DB_ATTACH, STR("x"), STR("")), 0);
+    unsigned char from[24] = {0};
+    unsigned budget = 10;
+    bool done = false;
+    assert_int_equal(attachment_worker_died(f->txn, 1, 3, 5000, from, &budget, &done), 0);
+    assert_true(done);
+    assert_int_equal(attachment_get(f->txn, ALICE, 7, a), 0);
+    assert_int_equal(a[0].lease_ms, 5000);
+    assert_int_equal(attachment_get(f->txn, ALICE, 0, a), -ENOENT);
 }
 
 int main(void)

@@ -73,7 +73,19 @@ static void test_malformed(void **state)
     assert_int_equal(expiry_decode(str_make(longest, EXPIRY_KEY + 1), &row), -EUCLEAN);
     fixture_write(f);
     assert_int_equal(txn_put(f->txn, DB_EXPIRY, STR("short"), STR("")), 0);
-    assert_int_equal(expiry_take(f->txn, UINT64_MAX, &row), -EUCLEAN);
+    assert_int_equal(expiry_put(f->txn, 4000, EXPIRE_RECLAIM, STR("12345678")), 0);
+    assert_int_equal(txn_put(f->txn, DB_EXPIRY, str_make("\0\0", 2), STR("")), 0);
+
+    /* It is due at once, whatever the time, and then no longer in the way. */
+    uint64_t next = 1;
+    assert_int_equal(expiry_next(f->txn, &next), 0);
+    assert_int_equal(next, 0);
+    assert_int_equal(expiry_take(f->txn, 1, &row), -EUCLEAN);
+    assert_int_equal(expiry_next(f->txn, &next), 0);
+    assert_int_equal(next, 4000);
+    assert_int_equal(expiry_take(f->txn, 4000, &row), 0);
+    assert_int_equal(expiry_take(f->txn, 4000, &row), -EUCLEAN);
+    assert_int_equal(expiry_take(f->txn, 4000, &row), -ENOENT);
 }
 
 int main(void)

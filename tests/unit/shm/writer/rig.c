@@ -175,6 +175,16 @@ uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], u
     return end(r, s, &p);
 }
 
+uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c)
+{
+    unsigned char room[1024];
+    struct pack p = pack_into(room, sizeof(room));
+    command_attach_encode(&p, c);
+    struct pack q = begin(r, s, COMMAND_ATTACH, pack_len(&p));
+    pack_bytes(&q, room, pack_len(&p));
+    return end(r, s, &q);
+}
+
 void rig_garbage(struct rig *r, uint32_t s)
 {
     struct pack p = begin(r, s, COMMAND_APPEND, 64);
