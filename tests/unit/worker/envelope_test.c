@@ -198,6 +198,151 @@ static void items(void **state)
     buf_free(&scratch);
 }
 
+/* The same JSON text as MessagePack, decoded. */
+static bool decode_as_msgpack(const char *text, bool batch, struct buf *bytes, struct buf *scratch,
+                              struct envelope *e, struct envelope_error *error)
+{
+    struct json_value json;
+    struct datum v;
+    buf_reset(bytes);
+    assert_int_equal(json_check(str_of(text), &json), 0);
+    assert_int_equal(mp_from_json(json, bytes), 0);
+    assert_int_equal(datum_check(ENCODING_MSGPACK, buf_str(bytes), &v), 0);
+    return envelope_decode(&v, batch, LIMIT, scratch, e, error);
+}
+
+/* The payload that the same JSON value is in MessagePack. */
+static void assert_msgpack_payload(struct str payload, const char *json)
+{
+    struct buf want;
+    struct json_value v;
+    buf_init(&want, 4096);
+    assert_int_equal(json_check(str_of(json), &v), 0);
+    assert_int_equal(mp_from_json(v, &want), 0);
+    assert_true(str_eq(payload, buf_str(&want)));
+    buf_free(&want);
+}
+
+static void singles_as_msgpack(void **state)
+{
+    (void)state;
+    struct buf bytes, scratch;
+    buf_init(&bytes, 4096);
+    buf_init(&scratch, 4096);
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+        struct envelope e;
+        struct envelope_error error = {.code = CODE_OK};
+        bool taken = decode_as_msgpack(single[i].text, false, &bytes, &scratch, &e, &error);
+        if (taken != (single[i].code == CODE_OK))
+            fail_msg("%s: %s", single[i].text, taken ? "taken" : error.why);
+        if (!taken || !single[i].payload)
+            continue;
+        if (single[i].flags & MESSAGE_JSON)
+            assert_msgpack_payload(e.payload, single[i].payload);
+        else
+            assert_str(e.payload, single[i].payload);
+        unsigned json = single[i].flags & MESSAGE_JSON;
+        assert_int_equal(e.flags, (single[i].flags & ~json) | (json ? MESSAGE_MSGPACK : 0));
+        assert_int_equal(e.ttl_ms, single[i].ttl_ms);
+        assert_str(e.event, single[i].event);
+        assert_str(e.content_type, single[i].content_type);
+        assert_str(e.collapse, single[i].collapse);
+    }
+    for (size_t i = 0; i < sizeof(item) / sizeof(item[0]); i++) {
+        struct envelope e;
+        struct envelope_error error;
+        bool taken = decode_as_msgpack(item[i].text, true, &bytes, &scratch, &e, &error);
+        if (taken != (item[i].target != 0))
+            fail_msg("%s", item[i].text);
+        if (!taken)
+            continue;
+        assert_int_equal(e.target, item[i].target);
+        assert_str(e.name, item[i].name);
+        assert_str(e.key, item[i].key);
+    }
+    buf_free(&bytes);
+    buf_free(&scratch);
+}
+
+static void what_only_msgpack_can_say(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str bytes;
+        bool taken;
+        struct str payload;
+        unsigned flags;
+    } rows[] = {
+        {STR("\x81\xa4"
+             "data\xc4\x03\x00\xff\x01"),
+         true, STR("\x00\xff\x01"), 0},
+        {STR("\x82\xa4"
+             "data\xc4\x02hi\xac"
+             "content_type\xa9image/png"),
+         true, STR("hi"), 0},
+        {STR("\x81\xa4"
+             "data\x91\xc4\x01z"),
+         true, STR("\x91\xc4\x01z"), MESSAGE_MSGPACK},
+        /* widths that nobody needs are kept */
+        {STR("\xdf\x00\x00\x00\x01\xd9\x04"
+             "data\xd3\x00\x00\x00\x00\x00\x00\x00\x01"),
+         true, STR("\xd3\x00\x00\x00\x00\x00\x00\x00\x01"), MESSAGE_MSGPACK},
+        /* bytes are no text */
+        {STR("\x82\xa4"
+             "data\x01\xa5"
+             "event\xc4\x01z"),
+         false, STR(""), 0},
+        {STR("\x81\xa8"
+             "data_b64\xc4\x04"
+             "aGk="),
+         false, STR(""), 0},
+        {STR("\x91\x01"), false, STR(""), 0},
+    };
+    struct buf scratch;
+    buf_init(&scratch, 4096);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct envelope e;
+        struct envelope_error error;
+        struct datum v;
+        assert_int_equal(datum_check(ENCODING_MSGPACK, rows[i].bytes, &v), 0);
+        assert_int_equal(envelope_decode(&v, false, LIMIT, &scratch, &e, &error), rows[i].taken);
+        if (!rows[i].taken) {
+            assert_int_equal(error.code, CODE_BAD_REQUEST);
+            continue;
+        }
+        assert_true(str_eq(e.payload, rows[i].payload));
+        assert_int_equal(e.flags, rows[i].flags);
+    }
+    buf_free(&scratch);
+}
+
+static void msgpack_payload_ceiling(void **state)
+{
+    (void)state;
+    struct buf bytes, scratch;
+    buf_init(&bytes, 4096);
+    buf_init(&scratch, 4096);
+    for (size_t n = LIMIT - 3; n <= LIMIT + 1; n++) {
+        struct envelope e;
+        struct envelope_error error;
+        struct datum v;
+        char fill[LIMIT + 1];
+        memset(fill, 'x', sizeof(fill));
+        buf_reset(&bytes);
+        size_t at = mp_map_begin(&bytes);
+        mp_put_str(&bytes, STR("data"));
+        mp_put_str(&bytes, str_make(fill, n)); /* two bytes longer with its header */
+        mp_map_end(&bytes, at, 1);
+        assert_int_equal(datum_check(ENCODING_MSGPACK, buf_str(&bytes), &v), 0);
+        bool taken = envelope_decode(&v, false, LIMIT, &scratch, &e, &error);
+        assert_int_equal(taken, n + 2 <= LIMIT);
+        if (!taken)
+            assert_int_equal(error.code, CODE_TOO_LARGE);
+    }
+    buf_free(&bytes);
+    buf_free(&scratch);
+}
+
 static void ceilings(void **state)
 {
     (void)state;
@@ -339,6 +484,9 @@ int main(void)
         cmocka_unit_test(singles),
         cmocka_unit_test(bytes_may_be_any),
         cmocka_unit_test(items),
+        cmocka_unit_test(singles_as_msgpack),
+        cmocka_unit_test(what_only_msgpack_can_say),
+        cmocka_unit_test(msgpack_payload_ceiling),
         cmocka_unit_test(ceilings),
         cmocka_unit_test(payloads_with_headers),
         cmocka_unit_test(hashes),

@@ -112,6 +112,111 @@ static void test_answer_that_was_lost_is_500(void **state)
     assert_int_equal(F.metrics->v[METRIC_REQUESTS_5XX], 1);
 }
 
+static void test_accept_chooses_the_encoding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line[2];
+        enum encoding want;
+    } rows[] = {
+        {{NULL, NULL}, ENCODING_JSON},
+        {{"", NULL}, ENCODING_JSON},
+        {{"*/*", NULL}, ENCODING_JSON},
+        {{"application/msgpack", NULL}, ENCODING_MSGPACK},
+        {{"application/msgpack, application/json", NULL}, ENCODING_JSON},
+        {{"application/msgpack", "application/json;q=0.9"}, ENCODING_MSGPACK},
+        {{"application/msgpack;q=0.8", "*/*;q=0.9"}, ENCODING_JSON},
+        {{"application/json;q=0", "*/*"}, ENCODING_MSGPACK},
+        {{"application/problem+json, application/msgpack", NULL}, ENCODING_MSGPACK},
+        {{"text/html", NULL}, ENCODING_JSON},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fresh_exchange();
+        for (int k = 0; k < 2 && rows[i].line[k]; k++)
+            add_request_header(k ? "ACCEPT" : "accept", rows[i].line[k]);
+        exchange_on_head(&F.ex);
+        if (F.ex.encoding != rows[i].want)
+            fail_msg("row %zu: %d", i, F.ex.encoding);
+    }
+    assert_int_equal(exchange_accepts(&F.ex, "text/html"), 1000);
+    assert_int_equal(exchange_accepts(&F.ex, "text/plain"), 0);
+}
+
+static void answer_in_msgpack(const char *body, const char *type)
+{
+    fresh_exchange();
+    add_request_header("accept", "application/msgpack");
+    exchange_on_head(&F.ex);
+    buf_append_z(&F.ex.out_body, body);
+    exchange_answer(&F.ex, 200, type);
+}
+
+static void test_json_is_translated(void **state)
+{
+    (void)state;
+    answer_in_msgpack("{\"a\":[1,\"x\"]}", JSON_TYPE);
+    assert_string_equal(F.ex.out_type, MSGPACK_TYPE);
+    assert_true(str_eq(buf_str(&F.ex.out_body), STR("\x81\xa1"
+                                                    "a\x92\x01\xa1x")));
+    assert_int_equal(F.ex.out_bytes, 7);
+    answer_in_msgpack("\x80", MSGPACK_TYPE); /* is already */
+    assert_true(str_is(buf_str(&F.ex.out_body), "\x80"));
+    answer_in_msgpack("{}", "text/plain");
+    assert_string_equal(F.ex.out_type, "text/plain");
+    assert_true(str_is(buf_str(&F.ex.out_body), "{}"));
+    answer_in_msgpack("", NULL);
+    assert_null(F.ex.out_type);
+    assert_int_equal(F.ex.out_body.len, 0);
+    fresh_exchange();
+    buf_append_z(&F.ex.out_body, "{}");
+    exchange_answer(&F.ex, 200, JSON_TYPE);
+    assert_string_equal(F.ex.out_type, JSON_TYPE);
+}
+
+static void test_problems_are_translated(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"status", "code", "detail", "outcome"};
+    struct mp_value v, member[4];
+    add_request_header("accept", "application/msgpack");
+    exchange_on_head(&F.ex);
+    exchange_problem(&F.ex, CODE_UNAVAILABLE, 3, "a \"detail\"");
+    assert_string_equal(F.ex.out_type, MSGPACK_TYPE);
+    assert_int_equal(mp_check(buf_str(&F.ex.out_body), &v), 0);
+    assert_int_equal(mp_pick(v, names, 4, member), 0);
+    assert_true(member[0].type == MP_UINT && member[0].u == 503);
+    assert_true(str_is(member[1].bytes, "unavailable"));
+    assert_true(str_is(member[2].bytes, "a \"detail\""));
+    assert_true(str_is(member[3].bytes, "none"));
+    assert_non_null(strstr(text_of(&F.ex.out_head), "Retry-After: 3\r\n"));
+}
+
+static void test_no_memory_to_translate(void **state)
+{
+    (void)state;
+    log_init(LOG_ERROR + 1, 2, "test", -1);
+    fresh_exchange();
+    F.ex.encoding = ENCODING_MSGPACK;
+    buf_append_z(&F.ex.out_body, "{\"a\":1}");
+    failmalloc_arm(1);
+    exchange_answer(&F.ex, 200, JSON_TYPE);
+    assert_true(failmalloc_disarm());
+    assert_int_equal(F.ex.out_status, 500);
+    assert_null(F.ex.out_type);
+    assert_int_equal(F.ex.out_body.len, 0);
+    /* A refusal keeps its status. */
+    fresh_exchange();
+    F.ex.encoding = ENCODING_MSGPACK;
+    F.ex.out_code = CODE_NOT_FOUND;
+    buf_append_z(&F.ex.out_body, "{\"a\":1}");
+    failmalloc_arm(1);
+    exchange_answer(&F.ex, 404, PROBLEM_TYPE);
+    assert_true(failmalloc_disarm());
+    assert_int_equal(F.ex.out_status, 404);
+    assert_null(F.ex.out_type);
+    assert_int_equal(F.ex.out_body.len, 0);
+}
+
 static void test_header_lines(void **state)
 {
     (void)state;
@@ -186,6 +291,10 @@ int main(void)
         T(test_answer_is_counted_by_class),
         T(test_answer_counts_its_bytes),
         T(test_answer_that_was_lost_is_500),
+        T(test_accept_chooses_the_encoding),
+        T(test_json_is_translated),
+        T(test_problems_are_translated),
+        T(test_no_memory_to_translate),
         T(test_header_lines),
         T(test_parking),
         T(test_ends_without_callbacks),
