@@ -87,7 +87,8 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
     [CONF_SECTION_LIMITS] = PLAIN("limits", "What one client may cost."),
     [CONF_SECTION_SHM] = PLAIN("shm", "Shared memory between the processes."),
     [CONF_SECTION_CORS] = PLAIN("cors", "Pages of other origins."),
-    [CONF_SECTION_PHOENIX] = PLAIN("phoenix", "Phoenix Channels clients; for a later version."),
+    [CONF_SECTION_PHOENIX] =
+        PLAIN("phoenix", "Phoenix Channels clients, which this version does not serve."),
     [CONF_SECTION_SERVER] = PLAIN("server", "The processes."),
     [CONF_SECTION_LOG] = PLAIN("log", "What is written down."),
 };

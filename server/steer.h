@@ -5,8 +5,8 @@
  * down, a classic BPF program on the group picks at random among the slots that serve, so the other
  * workers take over at once; with all of them up (or all down) the kernel's own spreading is back.
  * What was already queued on the dead worker's socket waits for its successor: it starts at once
- * after a first death, and after at most BACKOFF_MAX_MS in a crash loop. Measured on Linux 6.1 and
- * later: 400 connections to 4 sockets, one of them down: none to it, the others even.
+ * after a first death, and after at most BACKOFF_MAX_MS in a crash loop. Measured on Linux 6.18:
+ * 400 connections to 4 sockets, one of them down: none to it, the others even.
  */
 #ifndef SERVER_STEER_H
 #define SERVER_STEER_H

@@ -16,7 +16,7 @@ enum message_flags {
     MESSAGE_KEYED = 4,      /* id is the publisher's key */
     MESSAGE_SKIPPED = 8,    /* what prev names was gone when this was appended */
     MESSAGE_EPHEMERAL = 16, /* feed only: no seq, prev, cursor */
-    MESSAGE_MSGPACK = 32,   /* payload is MessagePack (with its issue) */
+    MESSAGE_MSGPACK = 32,   /* payload is MessagePack */
 };
 
 struct message {

@@ -1,6 +1,6 @@
 /* exchange - one HTTP request and its answer, whatever HTTP version carries it.
  *
- * A transport (h1 now, h2 with its issue) makes an exchange when a header section is complete,
+ * A transport (h1, h2) makes an exchange when a header section is complete,
  * calls exchange_on_head, then, unless it was answered there, exchange_on_body once the whole body
  * is in. The application answers exactly once, in either call or any time later: exchange_answer
  * (whole) or exchange_stream_* (piecewise). It may answer from inside the calls above; the

@@ -155,7 +155,7 @@ static bool judge_topics(struct exchange *ex, const struct json_value *v)
         any = true;
     }
     if (any)
-        exchange_problem(ex, CODE_NOT_IMPLEMENTED, 0, "topics come with the next version");
+        exchange_problem(ex, CODE_NOT_IMPLEMENTED, 0, "this version has no topics");
     return !any;
 }
 
