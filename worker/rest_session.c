@@ -63,15 +63,11 @@ void session_members(struct exchange *ex, struct buf *b, const struct session_vi
     buf_append_z(b, "\"}");
 }
 
-static void position_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq)
+/* What never moved stands where the session began. */
+static void position_member(struct exchange *ex, struct buf *b, const char *name,
+                            const struct session *s, uint64_t seq)
 {
-    if (seq) {
-        rest_cursor_member(ex, b, name, seq);
-        return;
-    }
-    buf_append_c(b, '"');
-    buf_append_z(b, name);
-    buf_append_z(b, "\":null");
+    rest_cursor_member(ex, b, name, seq > s->start_seq ? seq : s->start_seq);
 }
 
 static int connections_member(struct exchange *ex, struct txn *t, const struct session *s,
@@ -126,9 +122,9 @@ static int whole_session(struct exchange *ex, struct txn *t, const struct sessio
     if (err)
         return err;
     buf_append_c(b, ',');
-    position_member(ex, b, "acked", s->acked);
+    position_member(ex, b, "acked", s, s->acked);
     buf_append_c(b, ',');
-    position_member(ex, b, "delivered", route_delivered(r, s));
+    position_member(ex, b, "delivered", s, route_delivered(r, s));
     buf_append_z(b, ",\"pending\":");
     buf_append_u64(b, head.count);
     buf_append_z(b, ",\"pending_bytes\":");

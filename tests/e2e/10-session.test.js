@@ -59,7 +59,8 @@ withServer('session', { sections: { session: { ttl: '10m' } } }, (check) => {
             assert.equal(seen.pending, 1);
             assert.ok(seen.pending_bytes >= 3);
             assert.deepEqual(seen.connections, []);
-            assert.ok('acked' in seen && 'delivered' in seen);
+            assert.equal(seen.acked, made.cursor);
+            assert.equal(seen.delivered, made.cursor);
         }
     });
 
