@@ -128,6 +128,7 @@ static struct h2_stream *new_stream(struct h2 *c, int32_t id, bool whole, struct
     exchange_init(ex, c->server->worker, &h2_transport, c);
     ex->method = METHOD_OTHER;
     ex->remote = c->remote;
+    ex->tls = wire_version(&c->wire);
     ex->started_ms = h2_now(c);
     ex->has_body = !whole;
     rq->id = id;

@@ -250,7 +250,8 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     if (length)
         c->data_since = h2_now(c);
     h2_content_made(c, rq);
-    return 0;
+    /* Left alone, nghttp2 would go on with all the content there is. */
+    return h2_unsent(c) > H2_OUT_HIGH ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* --- the session --- */
