@@ -102,17 +102,6 @@ static int decode(const struct base64 *b, struct str s, unsigned char *out, size
     return (int)bytes;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 void ids_random(void *ret, size_t n)
 {
     unsigned char *p = ret;
@@ -152,6 +141,17 @@ size_t b64_encode(const void *data, size_t n, char *ret)
 int b64_decode(struct str s, void *ret, size_t max)
 {
     return decode(&standard, s, ret, max);
+}
+
+int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
 }
 
 void hex_encode(const void *data, size_t n, char *ret)

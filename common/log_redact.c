@@ -6,20 +6,12 @@
  */
 #include <ctype.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 
 #define REDACTED "***"
 
 static const char *const secret_names[] = {"access_token", "token", "authToken", "apikey", "sid"};
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
 
 /* The character at i, percent-decoded; *ret_n is how many bytes spell it. */
 static char char_at(struct str s, size_t i, size_t *ret_n)

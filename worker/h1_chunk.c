@@ -1,4 +1,6 @@
 /* h1_chunk - the chunked transfer coding, decoded strictly. */
+#include "common/ids.h"
+
 #include "worker/h1_chunk.h"
 #include "worker/h1_scan.h"
 
@@ -22,17 +24,6 @@ enum state {
 void h1_chunk_init(struct h1_chunk *k, uint32_t extra_max)
 {
     *k = (struct h1_chunk){.extra_max = extra_max, .state = SIZE_START};
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 static bool is_text(char c)

@@ -6,18 +6,9 @@
  */
 #include <errno.h>
 
-#include "worker/exchange.h"
+#include "common/ids.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "worker/exchange.h"
 
 int percent_decode(struct str s, bool plus_is_space, struct buf *ret)
 {

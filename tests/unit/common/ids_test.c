@@ -107,6 +107,18 @@ static void test_base64_alphabets_are_exact(void **state)
     assert_int_equal(standard, 64);
 }
 
+static void test_hex_value(void **state)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        const char *at = c ? strchr(digits, c) : NULL;
+        int v = at ? (int)(at - digits) : -1;
+        assert_int_equal(hex_value((char)c), v > 15 ? v - 6 : v);
+    }
+}
+
 static void test_hex(void **state)
 {
     (void)state;
@@ -247,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_base64_every_length_and_byte),
         cmocka_unit_test(test_base64_refuses_second_spellings),
         cmocka_unit_test(test_base64_alphabets_are_exact),
+        cmocka_unit_test(test_hex_value),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_session_id),
         cmocka_unit_test(test_cursor),
