@@ -69,8 +69,7 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
 
 int tls_ticket_setup(struct ssl_ctx_st *ctx, const struct board *board, uint64_t life_s)
 {
-    /* Any worker may get the ticket; what it was made for is checked by OpenSSL (version, cipher,
-     * server name). */
+    /* One context for all: no listener or name has clients, or rights, that another has not. */
     static const unsigned char context[] = "restante";
     if (SSL_CTX_set_app_data(ctx, (void *)(uintptr_t)board) != 1 ||
         SSL_CTX_set_session_id_context(ctx, context, sizeof(context) - 1) != 1 ||

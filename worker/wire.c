@@ -29,7 +29,7 @@ static ssize_t tls_result(struct wire *w, int n)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     case SSL_ERROR_SYSCALL:
-        return err ? -err : -ECONNRESET;
+        return err ? -err : -EPROTO; /* none: a connection that was broken before */
     default:
         return -EPROTO;
     }

@@ -224,6 +224,24 @@ static void test_keys_are_never_torn(void **state)
     board_unmap(r.board);
 }
 
+/* Another pair of copies, which the session keys do not touch. */
+static void test_ticket_keys_read_back(void **state)
+{
+    (void)state;
+    struct board *b = board_new(NULL);
+    struct ticket_keys set, got;
+    for (int n = 1; n < 6; n++) {
+        struct session_keys other = keys_of((uint32_t)n);
+        memset(&set, n, sizeof(set));
+        board_tickets_set(b, &set);
+        board_keys_set(b, &other);
+        memset(&b->tickets[(atomic_load(&b->tickets_current) + 1) & 1], 0xff, sizeof(set) / 2);
+        board_tickets_get(b, &got);
+        assert_memory_equal(&got, &set, sizeof(set));
+    }
+    board_unmap(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_keys_read_back),
         cmocka_unit_test(test_half_written_keys_are_not_read),
         cmocka_unit_test(test_keys_are_never_torn),
+        cmocka_unit_test(test_ticket_keys_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
