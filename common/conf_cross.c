@@ -135,6 +135,7 @@ struct at_most {
 static const struct at_most at_most[] = {
     {CONF_SETTING_limit_message, CONF_SETTING_limit_request, 1, size_text},
     {CONF_SETTING_limit_request, CONF_SETTING_shm_inbox, 2, size_text},
+    {CONF_SETTING_limit_request, CONF_SETTING_limit_bodies, 1, size_text},
     {CONF_SETTING_session_ttl, CONF_SETTING_session_max_ttl, 1, duration_text},
 };
 

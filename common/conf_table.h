@@ -39,6 +39,7 @@ CONF(presence_grace,   DURATION, "session", "presence_grace",   "10s",      "0s"
 
 CONF(limit_message,    SIZE,     "limits",  "message",          "256K",     "1K",    "16M",  LIVE,    "Payload of one message.")
 CONF(limit_request,    SIZE,     "limits",  "request",          "4M",       "4K",    "64M",  LIVE,    "Body of one request; at most half of shm.inbox.")
+CONF(limit_bodies,     SIZE,     "limits",  "bodies",           "256M",     "4K",    "64G",  LIVE,    "Request bodies that one worker holds at a time, all of them together; past that the answer is 503.")
 CONF(limit_header,     SIZE,     "limits",  "header",           "16K",      "1K",    "1M",   LIVE,    "Header section of one request, its target included.")
 CONF(head_timeout,     DURATION, "limits",  "head_timeout",     "10s",      "100ms", "10m",  LIVE,    "For a whole header section to arrive.")
 CONF(handshake_timeout, DURATION, "limits", "handshake_timeout", "10s",    "100ms", "10m",  LIVE,    "For a TLS handshake, from accept to its end.")

@@ -29,6 +29,8 @@ METRIC(REQUESTS_2XX,       COUNTER, "restante_requests_total",               "st
 METRIC(REQUESTS_3XX,       COUNTER, "restante_requests_total",               "status=\"3xx\"",       "Requests answered.")
 METRIC(REQUESTS_4XX,       COUNTER, "restante_requests_total",               "status=\"4xx\"",       "Requests answered.")
 METRIC(REQUESTS_5XX,       COUNTER, "restante_requests_total",               "status=\"5xx\"",       "Requests answered.")
+METRIC(BODIES_BYTES,       GAUGE,   "restante_request_bodies_bytes",         "",                     "Memory that request bodies hold now.")
+METRIC(BODIES_REFUSED,     COUNTER, "restante_request_bodies_refused_total", "",                     "Requests refused because bodies held limits.bodies already.")
 METRIC(REQUESTS_GONE,      COUNTER, "restante_requests_gone_total",          "",                     "Requests whose client left before the answer.")
 METRIC(POLLS_PARKED,       GAUGE,   "restante_polls_parked",                 "",                     "Long-polls now waiting.")
 METRIC(STREAMS,            GAUGE,   "restante_streams",                      "",                     "Event streams now open.")

@@ -3,6 +3,7 @@
  * The state checks here are the promise of exchange.h: one answer, then exactly one of on_sent and
  * on_gone. The request's log line is written at that end, when its true duration is known.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -33,8 +34,37 @@ void exchange_init(struct exchange *ex, struct worker *w, const struct exchange_
     buf_init(&ex->out_body, EXCHANGE_ANSWER_MAX);
 }
 
+bool exchange_has_room(const struct exchange *ex, uint64_t n)
+{
+    uint64_t limit = ex->worker->conf->limit_bodies;
+    return ex->worker->bodies <= limit && n <= limit - ex->worker->bodies;
+}
+
+/* What the buffer holds beside its bytes is held as well. */
+static void hold_body(struct exchange *ex, size_t n)
+{
+    ex->worker->bodies = ex->worker->bodies - ex->body_held + n;
+    ex->body_held = n;
+    metric_set(ex->worker->metrics, METRIC_BODIES_BYTES, ex->worker->bodies);
+}
+
+int exchange_take_body(struct exchange *ex, struct str bytes)
+{
+    size_t spare = ex->body.cap - ex->body.len;
+    if (bytes.n > spare && !exchange_has_room(ex, bytes.n - spare)) {
+        metric_add(ex->worker->metrics, METRIC_BODIES_REFUSED, 1);
+        return -EDQUOT;
+    }
+    int err = buf_append_str(&ex->body, bytes);
+    if (!err && ex->body.cap != ex->body_held)
+        hold_body(ex, ex->body.cap);
+    return err;
+}
+
 void exchange_free(struct exchange *ex)
 {
+    if (ex->body_held)
+        hold_body(ex, 0);
     principal_free(&ex->principal);
     buf_free(&ex->body);
     buf_free(&ex->param_text);

@@ -85,6 +85,7 @@ struct exchange {
     size_t nheaders;
     struct buf body;   /* whole; at most body_limit */
     size_t body_limit; /* the application lowers it in on_head; born limits.request */
+    size_t body_held;  /* what of it counts among the worker's bodies */
     bool has_body;
     const char *remote;  /* "127.0.0.1:53211" */
     const char *tls;     /* "TLSv1.3"; NULL: clear text */
@@ -129,8 +130,13 @@ void exchange_identify(struct exchange *ex);
 /* Finds route and method, credential, media types, limits; may answer at once. */
 void exchange_on_head(struct exchange *ex);
 void exchange_on_body(struct exchange *ex); /* only if not answered yet */
-void exchange_gone(struct exchange *ex);    /* the peer left; then exchange_free */
-void exchange_sent(struct exchange *ex);    /* the answer is out; then exchange_free */
+/* Bytes of the body, for the transport. 0; -EDQUOT: with them all bodies of this worker would be
+ * over limits.bodies; -ENOMEM, -EMSGSIZE. Nothing was taken then. */
+int exchange_take_body(struct exchange *ex, struct str bytes);
+/* Whether so many would be taken now. */
+bool exchange_has_room(const struct exchange *ex, uint64_t n);
+void exchange_gone(struct exchange *ex); /* the peer left; then exchange_free */
+void exchange_sent(struct exchange *ex); /* the answer is out; then exchange_free */
 
 /* Application side. */
 struct str exchange_header(const struct exchange *ex, const char *name); /* first; empty if none */

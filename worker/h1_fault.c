@@ -10,7 +10,11 @@ static const struct {
 } faults[H1_FAULTS] = {
     [H1_FINE] = {CODE_OK, "fine", "", ""},
 #define FAULT(name, code, reason, detail)                                                          \
-    [H1_##name] = {CODE_##code, reason, ",\"reason\":\"" reason "\"", detail},
+    [H1_##name] = {CODE_##code, reason,                                                            \
+                   CODE_##code == CODE_UNAVAILABLE ? ",\"outcome\":\"none\",\"reason\":\"" reason  \
+                                                     "\""                                          \
+                                                   : ",\"reason\":\"" reason "\"",                 \
+                   detail},
 #include "worker/h1_fault_table.h"
 #undef FAULT
 };

@@ -40,6 +40,7 @@ FAULT(CHUNK_EXTENSION,  BAD_REQUEST,           "chunk_extension",    "chunk exte
 FAULT(CHUNK_END,        BAD_REQUEST,           "chunk_end",          "chunk data that does not end with CRLF")
 FAULT(TRAILER,          BAD_REQUEST,           "trailer",            "trailer lines that are too long or malformed")
 FAULT(BODY_SIZE,        TOO_LARGE,             "body_size",          "the body is larger than this request may have")
+FAULT(BODIES,           UNAVAILABLE,           "bodies",             "the bodies of all requests together have reached limits.bodies")
 FAULT(HEAD_TIMEOUT,     TIMEOUT,               "head_timeout",       "the header section took longer than limits.head_timeout")
 FAULT(BODY_TIMEOUT,     TIMEOUT,               "body_timeout",       "the body took longer than limits.body_timeout")
 FAULT(MEMORY,           INTERNAL,              "memory",             "out of memory")

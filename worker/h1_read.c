@@ -3,6 +3,7 @@
  * A header section is judged where it lies in the read buffer; what a request needs of it is copied
  * into one right-sized allocation with its exchange, so a parked request costs what it weighs.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,8 +175,14 @@ static void on_head(struct h1 *c, const char *data, size_t n)
     }
     begin_body(c, rq, &head);
     exchange_on_head(&rq->ex);
-    if (!rq->ex.answered && head.framing == H1_LENGTH && head.length > rq->ex.body_limit)
+    if (rq->ex.answered || head.framing != H1_LENGTH)
+        return;
+    if (head.length > rq->ex.body_limit) {
         h1_fault_answer(&rq->ex, H1_BODY_SIZE);
+    } else if (!exchange_has_room(&rq->ex, head.length)) {
+        metric_add(c->server->worker->metrics, METRIC_BODIES_REFUSED, 1);
+        h1_fault_answer(&rq->ex, H1_BODIES);
+    }
 }
 
 static size_t take_head(struct h1 *c, const char *data, size_t n)
@@ -220,17 +227,17 @@ static void body_done(struct h1 *c)
         exchange_on_body(&rq->ex);
 }
 
-/* Bytes of the body; false when there was no memory for them. */
+/* Bytes of the body; false when there was no room for them. */
 static bool take_body(struct h1 *c, struct str bytes)
 {
     struct h1_request *rq = c->body_of;
     rq->continue_wanted = false;
     if (!c->body_since)
         c->body_since = h1_now(c);
-    if (buf_append_str(&rq->ex.body, bytes) == 0)
-        return true;
-    h1_body_fault(c, H1_MEMORY);
-    return false;
+    int err = exchange_take_body(&rq->ex, bytes);
+    if (err)
+        h1_body_fault(c, err == -EDQUOT ? H1_BODIES : H1_MEMORY);
+    return err == 0;
 }
 
 static size_t take_length(struct h1 *c, const char *data, size_t n)

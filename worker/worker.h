@@ -33,6 +33,8 @@ struct worker {
     struct hello *hello;
     struct acceptor *acceptor;
     uint64_t request_seed; /* state of request_id_make */
+    uint64_t bodies; /* bytes that request bodies hold; limits.bodies, passed by one growth at the
+                        most */
     bool draining;
 };
 

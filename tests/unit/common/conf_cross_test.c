@@ -53,6 +53,9 @@ static void test_sizes(void **state)
     REPORTS(LISTEN "limits { message = 5K\nrequest = 4K }",
             "2: limits.message = \"5K\": is too large; allowed: at most 4K, which is "
             "limits.request");
+    REPORTS(LISTEN "limits {\nbodies = 1M }",
+            "3: limits.request = \"4M\": is too large; allowed: at most 1M, which is "
+            "limits.bodies");
     /* a side that was refused is not compared */
     REPORTS(LISTEN "shm { inbox = 1 }\nlimits { request = 64M }",
             "2: shm.inbox = \"1\": is below the least; allowed: a number of bytes, or with K, M, "

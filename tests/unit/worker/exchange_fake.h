@@ -94,6 +94,7 @@ FAKE_UNUSED static int fake_up(void **state)
     log_init(LOG_ERROR, 2, "test", -1);
     F.conf.limit_header = 16384;
     F.conf.limit_request = 1 << 20;
+    F.conf.limit_bodies = 64 << 20;
     F.metrics = aligned_alloc(64, sizeof(*F.metrics));
     if (!F.metrics)
         return -1;

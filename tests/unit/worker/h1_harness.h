@@ -231,6 +231,7 @@ HARNESS_UNUSED static int harness_up(void **state)
     H.client = -1;
     H.conf.limit_header = 16384;
     H.conf.limit_request = 1 << 20;
+    H.conf.limit_bodies = 64 << 20;
     H.conf.head_timeout = 10000;
     H.conf.body_timeout = 30000;
     H.conf.idle_timeout = 75000;

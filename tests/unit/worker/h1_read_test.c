@@ -357,6 +357,48 @@ static void test_cut_head_closes(void **state)
     assert_int_equal(h1_connections(H.w.h1), 0);
 }
 
+/* All bodies together have a ceiling: by the length that is announced, and by what comes. */
+static void test_bodies_have_a_ceiling(void **state)
+{
+    (void)state;
+    H.conf.limit_bodies = 8192;
+    send_text("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 8193\r\n\r\n");
+    const char *r = received();
+    assert_contains(r, "HTTP/1.1 503 ");
+    assert_contains(r, "Retry-After: ");
+    assert_contains(r, "\"code\":\"unavailable\"");
+    assert_contains(r, "\"outcome\":\"none\",\"reason\":\"bodies\"");
+    assert_int_equal(H.metrics->v[METRIC_BODIES_REFUSED], 1);
+    reconnect();
+
+    static char chunk[4096 + 1];
+    memset(chunk, 'x', sizeof(chunk) - 1);
+    send_text("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        send_text("1000\r\n");
+        send_text(chunk);
+        send_text("\r\n");
+    }
+    assert_contains(received(), "\"reason\":\"bodies\"");
+    assert_int_equal(H.metrics->v[METRIC_BODIES_REFUSED], 2);
+    assert_int_equal(H.bodies, 0);
+    reconnect();
+
+    /* What others hold counts, and what is held is given back. */
+    assert_int_equal(H.metrics->v[METRIC_BODIES_BYTES], 0);
+    H.w.bodies = 8192;
+    send_text("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    assert_contains(received(), "\"reason\":\"bodies\"");
+    H.w.bodies = 0;
+    reconnect();
+    send_text("POST /park HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    assert_true(H.w.bodies >= 5);
+    assert_int_equal(H.metrics->v[METRIC_BODIES_BYTES], H.w.bodies);
+    reconnect();
+    assert_int_equal(H.w.bodies, 0);
+    assert_int_equal(H.metrics->v[METRIC_BODIES_BYTES], 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, harness_up, harness_down)
@@ -381,6 +423,7 @@ int main(void)
         T(test_half_close_still_gets_answers),
         T(test_cut_body_is_gone_but_not_those_before),
         T(test_cut_head_closes),
+        T(test_bodies_have_a_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

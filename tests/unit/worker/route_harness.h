@@ -385,6 +385,7 @@ static int harness_open_sized(uint64_t inbox, uint64_t reply, uint64_t feed)
     F.conf.session_ttl = 600000;
     F.conf.session_max_ttl = 86400000;
     F.conf.limit_request = 1 << 20;
+    F.conf.limit_bodies = 64 << 20;
     F.conf.limit_message = 64 << 10;
     F.conf.limit_header = 16 << 10;
     F.conf.max_per_subject = 10;
