@@ -34,6 +34,14 @@ int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct ses
     return 0;
 }
 
+int no_session(int err, enum code *ret_code)
+{
+    if (err != -ENOENT)
+        return err;
+    *ret_code = CODE_SESSION_UNKNOWN;
+    return 0;
+}
+
 int remove_session(struct writer *w, const struct session *s, enum metric why)
 {
     struct stream_head head;
@@ -77,12 +85,8 @@ static int apply_attach(struct writer *w, uint32_t slot, const struct command_he
         return -EBADMSG;
     struct session s;
     int err = live_session(w, c.session, &s);
-    if (err == -ENOENT) {
-        *ret_code = CODE_SESSION_UNKNOWN;
-        return 0;
-    }
     if (err)
-        return err;
+        return no_session(err, ret_code);
 
     unsigned char key[SESSION_ID_SIZE + 8];
     memcpy(key, c.session, SESSION_ID_SIZE);
@@ -129,12 +133,8 @@ static int apply_ack(struct writer *w, struct unpack *body, enum code *ret_code)
         return -EBADMSG;
     struct session s;
     int err = live_session(w, c.session, &s);
-    if (err == -ENOENT) {
-        *ret_code = CODE_SESSION_UNKNOWN;
-        return 0;
-    }
     if (err)
-        return err;
+        return no_session(err, ret_code);
     if (c.seq > w->meta.last_seq) {
         *ret_code = CODE_CURSOR_RESET;
         return 0;

@@ -139,12 +139,8 @@ int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code)
         return -EBADMSG;
     struct session s;
     int err = live_session(w, c.session, &s);
-    if (err == -ENOENT) {
-        *ret_code = CODE_SESSION_UNKNOWN;
-        return 0;
-    }
     if (err)
-        return err;
+        return no_session(err, ret_code);
     struct buf merged;
     buf_init(&merged, w->conf->attributes_size);
     if (c.attributes.n) {
@@ -183,12 +179,8 @@ int apply_end(struct writer *w, struct unpack *body, enum code *ret_code)
         return -EBADMSG;
     struct session s;
     int err = live_session(w, c.session, &s);
-    if (err == -ENOENT) {
-        *ret_code = CODE_SESSION_UNKNOWN;
-        return 0;
-    }
     if (err)
-        return err;
+        return no_session(err, ret_code);
     *ret_code = CODE_OK;
     return remove_session(w, &s, METRIC_SESSIONS_ENDED);
 }

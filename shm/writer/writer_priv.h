@@ -109,6 +109,8 @@ int apply_append(struct writer *w, struct unpack *body, enum code *ret_code);
 
 /* A live session: 0, -ENOENT (unknown or expired), or a store error. */
 int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
+/* Its failure, in a command that is answered: -ENOENT is the answer, the rest is returned. */
+int no_session(int err, enum code *ret_code);
 /* Ends it: rows, mailbox, the word to its connections. */
 int remove_session(struct writer *w, const struct session *s, enum metric why);
 uint64_t session_due_ms(const struct writer *w, const struct session *s);
