@@ -27,7 +27,7 @@ int b64url_decode(struct str s, void *ret, size_t max);
 size_t b64_encode(const void *data, size_t n, char *ret);
 int b64_decode(struct str s, void *ret, size_t max);
 
-int hex_value(char digit); /* 0..15, either case; -1: not a digit */
+int hex_value(char digit);                              /* 0..15, either case; -1: not a digit */
 void hex_encode(const void *data, size_t n, char *ret); /* lower case, 2n + NUL */
 int hex_decode(struct str s, void *ret, size_t n);      /* exactly n bytes; 0 or -EINVAL */
 
