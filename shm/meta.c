@@ -19,6 +19,7 @@
 #define STATE_FIXED (7 * 8 + 4)
 #define STATE_SCHEMA 0 /* offsets */
 #define STATE_LAST_SEQ 16
+#define STATE_WRITER 32
 #define STATE_TIME 40
 
 static int state_row(struct txn *t, struct str *ret)
@@ -107,6 +108,11 @@ int meta_put(struct txn *t, const struct meta *m)
 int meta_schema(struct txn *t, uint64_t *ret)
 {
     return member(t, STATE_SCHEMA, ret);
+}
+
+int meta_writer(struct txn *t, uint64_t *ret)
+{
+    return member(t, STATE_WRITER, ret);
 }
 
 int meta_last_seq(struct txn *t, uint64_t *ret)

@@ -29,6 +29,7 @@ int meta_put(struct txn *t, const struct meta *m);
 /* One member, without decoding the rest. As meta_get; a new store's last seq is 0. (Readers too.)
  */
 int meta_schema(struct txn *t, uint64_t *ret);
+int meta_writer(struct txn *t, uint64_t *ret);
 int meta_last_seq(struct txn *t, uint64_t *ret);
 int meta_time(struct txn *t, uint64_t *ret_ms);        /* 0 in a new store */
 int meta_next_stream(struct txn *t, uint64_t *ret_id); /* counts the row of last_stream up */

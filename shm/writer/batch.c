@@ -145,12 +145,28 @@ static void count_batch(struct writer *w)
             metric_add(w->metrics, (enum metric)i, w->count[i]);
 }
 
+/* Begins a transaction, if the store is still ours: two writers are impossible, and should one yet
+ * have come between, this one leaves (rule 11). 0, -ESTALE, or a store error. */
+static int begin_ours(struct writer *w)
+{
+    uint64_t owner;
+    int err = store_write(w->store, &w->txn);
+    if (err)
+        return err;
+    err = meta_writer(w->txn, &owner);
+    if (!err && owner == w->meta.writer)
+        return 0;
+    txn_done(w->txn);
+    w->txn = NULL;
+    return err ? err : -ESTALE;
+}
+
 /* One transaction of at most `most` commands. Taken commands; < 0: aborted, nothing changed. */
 static int transaction(struct writer *w, int most, bool sweep)
 {
     struct meta before = w->meta;
     batch_begin(w);
-    int err = store_write(w->store, &w->txn);
+    int err = begin_ours(w);
     if (err)
         return err;
     KILLPOINT("begun");
@@ -245,6 +261,8 @@ static int one_by_one(struct writer *w, int why)
             uint64_t at = w->meta.inbox_pos[slot];
             seat_beat(w->seat);
             int got = transaction(w, 1, false);
+            if (got == -ESTALE)
+                return got;
             if (got < 0) {
                 struct txn *probe;
                 int err = store_write(w->store, &probe);
@@ -275,7 +293,7 @@ int batch_run(struct writer *w)
     if (!sweep && !inbox_waits(w))
         return 0;
     int taken = transaction(w, WRITER_BATCH_MESSAGES, sweep);
-    if (taken >= 0)
+    if (taken >= 0 || taken == -ESTALE)
         return taken;
     uint64_t before = atomic_load(&w->board->last_seq);
     struct txn *t;

@@ -24,6 +24,8 @@ static void test_round_trip(void **state)
     assert_int_equal(v, 2);
     assert_int_equal(meta_time(f->txn, &v), 0);
     assert_int_equal(v, 5);
+    assert_int_equal(meta_writer(f->txn, &v), 0);
+    assert_int_equal(v, m.writer);
     assert_int_equal(meta_schema(f->txn, &v), 0);
     assert_int_equal(v, META_SCHEMA);
 }
@@ -69,6 +71,7 @@ static void test_malformed(void **state)
     assert_int_equal(txn_put(f->txn, DB_META, STR("state"), str_make(row, 59)), 0);
     assert_int_equal(meta_get(f->txn, &m), -EUCLEAN);
     assert_int_equal(meta_last_seq(f->txn, &v), -EUCLEAN);
+    assert_int_equal(meta_writer(f->txn, &v), -EUCLEAN);
     assert_int_equal(txn_put(f->txn, DB_META, STR("state"), str_make(row, 60)), 0);
     assert_int_equal(meta_get(f->txn, &m), -EUCLEAN);
     memset(row, 0, sizeof(row));

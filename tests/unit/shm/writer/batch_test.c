@@ -10,6 +10,8 @@
 
 #include "shm/page.h"
 
+#include <errno.h>
+
 static const uint8_t alice[SESSION_ID_SIZE] = {1}, bob[SESSION_ID_SIZE] = {2};
 
 struct fixture {
@@ -230,6 +232,35 @@ static void what_does_not_fit_travels_as_a_lap(void **state)
     buf_free(&body);
 }
 
+/* Another writer's id in the store: this one touches nothing more and leaves (rule 11). */
+static void a_store_that_another_writer_took_is_left(void **state)
+{
+    struct fixture *f = *state;
+    struct txn *t;
+    struct meta m;
+    assert_int_equal(store_write(f->writer->store, &t), 0);
+    assert_int_equal(meta_get(t, &m), 0);
+    m.writer++;
+    assert_int_equal(meta_put(t, &m), 0);
+    assert_int_equal(txn_commit(t), 0);
+
+    rig_open_session(&f->rig, 0, alice, "alice");
+    storetime_turn(f->writer);
+    assert_int_equal(batch_run(f->writer), -ESTALE);
+    struct rig_reply r;
+    assert_false(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(store_write(f->writer->store, &t), 0);
+    assert_int_equal(txn_entries(t, DB_SESSION), 0);
+    txn_done(t);
+
+    /* The command waits for the rightful one. */
+    stop_writer(f->writer);
+    f->writer = rig_writer(&f->rig);
+    rig_run(f->writer);
+    assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(r.code, CODE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +277,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ephemeral_is_fed_and_commits_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_travels_as_a_lap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_store_that_another_writer_took_is_left, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
