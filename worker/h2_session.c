@@ -16,6 +16,7 @@
 #define SLICE 8192u        /* bytes fed before the notes are looked at */
 #define FRAME_HEAD 9       /* bytes (RFC 9113 4.1) */
 #define FIELD_OVERHEAD 32u /* bytes that a field counts for, besides itself (RFC 9113 6.5.2) */
+#define FIRST_UNKNOWN 10   /* the first type of frame that RFC 9113 does not know */
 #define FRAME_MAX 16384u   /* bytes of a frame that we take (RFC 9113 6.5.2: the default) */
 
 static const struct conf *conf_of(const struct h2 *c)
@@ -191,6 +192,18 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     return 0;
 }
 
+/* Frames that nobody here knows are ignored, but counted: nghttp2 tells of those only that somebody
+ * says to unpack. */
+static int unpack_nothing(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+                          void *arg)
+{
+    (void)session;
+    (void)payload;
+    (void)hd;
+    (void)arg;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 /* --- frames out --- */
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -267,6 +280,7 @@ int h2_session_setup(struct h2_server *s)
     nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_unpack_extension_callback(cb, unpack_nothing);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
@@ -282,6 +296,8 @@ static nghttp2_option *options_of(const struct conf *conf)
         return NULL;
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_no_auto_window_update(o, 1);
+    for (unsigned type = FIRST_UNKNOWN; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
     nghttp2_option_set_max_outbound_ack(o, conf->control);
     nghttp2_option_set_max_continuations(o, conf->limit_header / FRAME_MAX + H2_CONTINUATIONS);
     /* The budget of h2_limits.h is the one that counts: it has settings, and a name in the log. */
