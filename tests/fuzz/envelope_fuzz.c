@@ -1,7 +1,8 @@
 /* envelope_fuzz - any body: whatever is taken encodes to a command that the writer takes too.
  *
- * The first byte chooses: a single envelope, a batch item, or a payload with headers. What comes
- * out must keep every promise of command.h, or a client could have its worker killed.
+ * The first byte chooses: a single envelope or a batch item, in JSON or MessagePack, or a payload
+ * with headers. What comes out must keep every promise of command.h, or a client could have its
+ * worker killed.
  */
 #include <stdint.h>
 #include <stdio.h>
