@@ -15,6 +15,7 @@
 
 #define PEER_STREAMS 4096
 #define SETTINGS_SEEN 8
+#define FRAME_SENT_MAX 65536
 #define NOT_RESET UINT32_MAX
 #define END_HEADERS NGHTTP2_FLAG_END_HEADERS
 #define END_STREAM NGHTTP2_FLAG_END_STREAM
@@ -202,14 +203,13 @@ HARNESS_UNUSED static void frame_head(uint8_t *p, size_t n, uint8_t type, uint8_
 HARNESS_UNUSED static void send_frame(uint8_t type, uint8_t flags, uint32_t id, const void *payload,
                                       size_t n)
 {
-    uint8_t *bytes = malloc(9 + n);
-    if (!bytes)
+    static uint8_t bytes[FRAME_SENT_MAX];
+    if (n > sizeof(bytes) - 9)
         abort();
     frame_head(bytes, n, type, flags, id);
     if (n)
         memcpy(bytes + 9, payload, n);
     h2_send(bytes, 9 + n);
-    free(bytes);
 }
 
 HARNESS_UNUSED static void send_number(uint8_t type, uint32_t id, uint32_t v)
