@@ -25,6 +25,10 @@ static struct {
     struct conf_token_key token_key;
     struct conf_namespace namespaces[1];
     unsigned answers;
+    struct buf stream; /* what was written to a stream */
+    size_t room;       /* bytes of it before the transport has enough */
+    size_t kernel;     /* bytes of it that the kernel has taken */
+    unsigned begun, ended;
     struct exchange ex;
     struct header headers[16];
     bool open;
@@ -36,11 +40,47 @@ static void on_answer(struct exchange *ex)
     R.answers++;
 }
 
-static const struct exchange_transport fake_transport = {.proto = "test", .answer = on_answer};
+static void on_stream_begin(struct exchange *ex)
+{
+    (void)ex;
+    R.begun++;
+}
+
+static int on_stream_write(struct exchange *ex, struct str bytes)
+{
+    (void)ex;
+    assert_int_equal(R.begun, 1);
+    assert_int_equal(R.ended, 0);
+    assert_int_equal(buf_append_str(&R.stream, bytes), 0);
+    return R.stream.len - R.kernel > R.room ? -EAGAIN : 0;
+}
+
+static void on_stream_end(struct exchange *ex)
+{
+    (void)ex;
+    R.ended++;
+}
+
+static size_t on_stream_backlog(const struct exchange *ex)
+{
+    (void)ex;
+    return R.stream.len - R.kernel;
+}
+
+static const struct exchange_transport fake_transport = {
+    .proto = "test",
+    .answer = on_answer,
+    .stream_begin = on_stream_begin,
+    .stream_write = on_stream_write,
+    .stream_end = on_stream_end,
+    .stream_backlog = on_stream_backlog,
+};
 
 static int rest_open_sized(uint64_t inbox, uint64_t reply)
 {
     memset(&R, 0, sizeof(R));
+    buf_init(&R.stream, 64 << 20);
+    assert_int_equal(buf_reserve(&R.stream, 128 << 10), 0); /* its memory is not what may fail */
     int err = harness_open_sized(inbox, reply, 1 << 20);
     if (err)
         return err;
@@ -103,6 +143,7 @@ static int rest_close(void **state)
 {
     if (R.open)
         leave();
+    buf_free(&R.stream);
     return harness_close(state);
 }
 
@@ -119,7 +160,7 @@ static enum method method_of(struct str text)
 static void say_bytes(const char *line, const char *headers, struct str body)
 {
     if (R.open) {
-        if (R.ex.answered)
+        if (R.ex.answered && R.begun == R.ended)
             finish();
         else
             leave();
@@ -127,7 +168,10 @@ static void say_bytes(const char *line, const char *headers, struct str body)
     struct exchange *ex = &R.ex;
     exchange_init(ex, &R.w, &fake_transport, NULL);
     R.open = true;
-    R.answers = 0;
+    R.answers = R.begun = R.ended = 0;
+    buf_reset(&R.stream);
+    R.kernel = 0;
+    R.room = 64 << 10;
     const char *space = strchr(line, ' ');
     ex->method_text = str_make(line, (size_t)(space - line));
     ex->method = method_of(ex->method_text);

@@ -275,10 +275,57 @@ static void without_memory_the_next_use_tries_again(void **state)
     assert_int_equal(failmalloc_each(touch_one, &s), 1);
 }
 
+static void each_stream_has_a_lease_of_its_own(void **state)
+{
+    (void)state;
+    struct pickup *p[2];
+    struct session s = row(600000, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct pickup_start start = {
+            .session = &s,
+            .page_limit = 10,
+            .page_bytes = 1000,
+            .transport = "sse",
+            .remote = "127.0.0.1:9",
+            .lease_ms = 60000,
+            .connection = 100 + i,
+        };
+        assert_int_equal(pickup_start(F.route, &start, &ops, NULL, &p[i]), 0);
+        proceed();
+        pass_ms(10000);
+    }
+    uint64_t renewed[2] = {0, 0};
+    struct command_header h;
+    struct unpack body;
+    struct command_attach c;
+    struct command_ack d;
+    pass_ms(60000);
+    while (take_command(&h, &body)) {
+        assert_int_equal(h.type, COMMAND_ATTACH);
+        assert_int_equal(command_attach_decode(&body, &c), 0);
+        assert_in_range(c.connection, 100, 101);
+        renewed[c.connection - 100]++;
+    }
+    assert_int_equal(renewed[0], 3); /* at 0, 30 and 60 s */
+    assert_int_equal(renewed[1], 3);
+    pickup_stop(p[0]);
+    assert_int_equal(take_command(&h, &body), COMMAND_DETACH);
+    assert_int_equal(command_ack_decode(&body, &d), 0);
+    assert_int_equal(d.seq, 100);
+    pass_ms(30000); /* the other one goes on */
+    assert_int_equal(take_command(&h, &body), COMMAND_ATTACH);
+    pickup_stop(p[1]);
+    assert_int_equal(take_command(&h, &body), COMMAND_DETACH);
+    pass_ms(10000);
+    assert_int_equal(F.route->touches.count, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, harness_open, harness_close)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_stream_has_a_lease_of_its_own, harness_open,
+                                        harness_close),
         T(a_fresh_session_needs_no_touch),
         T(an_eighth_used_is_slid_once),
         T(delivery_is_reported_at_once_then_once_a_second),

@@ -1,0 +1,654 @@
+/* rest_sse_test - messages as a stream: what is said, in which order, to whom, and until when. */
+#include "rest_harness.h"
+
+#include "../failmalloc.h"
+
+#define EVENTS "Accept: text/event-stream"
+
+static int up(void **state)
+{
+    int err = rest_open(state);
+    F.conf.server_keepalive = 15000;
+    F.conf.server_retry = 2000;
+    return err;
+}
+
+static void open_with(const char *method, const char *query, const char *more)
+{
+    char headers[512], rest[256];
+    snprintf(headers, sizeof(headers), "%s\n" EVENTS "%s%s", token_of(0), more ? "\n" : "",
+             more ? more : "");
+    snprintf(rest, sizeof(rest), "/messages%s", query);
+    say(at_session(method, 0, rest), headers, NULL);
+}
+
+static void open_stream(const char *query)
+{
+    open_with("GET", query, NULL);
+    if (R.begun != 1 || R.answers)
+        fail_msg("no stream: %d %s", R.ex.out_status, answer());
+    assert_int_equal(R.ex.out_status, 200);
+    assert_string_equal(R.ex.out_type, "text/event-stream");
+}
+
+/* What was said since the last look, without the first advice. */
+static const char *said(void)
+{
+    static char text[1 << 20];
+    static size_t seen;
+    if (R.kernel == 0 && R.stream.len < seen)
+        seen = 0;
+    const char *all = (const char *)R.stream.data;
+    snprintf(text, sizeof(text), "%.*s", (int)(R.stream.len - seen), all ? all + seen : "");
+    seen = R.stream.len;
+    char *advice = strstr(text, "retry: ");
+    return advice == text ? strstr(text, "\n\n") + 2 : text;
+}
+
+static void forget(void) /* before a new stream: said() begins anew */
+{
+    buf_reset(&R.stream);
+    R.kernel = 0;
+    said();
+}
+
+static void object(char *to, size_t size, uint64_t seq, uint64_t prev, const char *payload)
+{
+    snprintf(to, size,
+             "id: 9f86d081884c7d65.%llu\nevent: message\n"
+             "data: {\"seq\":%llu,\"prev\":%llu,\"cursor\":\"9f86d081884c7d65.%llu\","
+             "\"stream\":\"mailbox\",\"id\":\"%llu\",\"event\":\"message\","
+             "\"time\":\"1970-01-01T00:00:01.000Z\",\"content_type\":\"text/plain\","
+             "\"data\":\"%s\"}\n\n",
+             (unsigned long long)seq, (unsigned long long)seq, (unsigned long long)prev,
+             (unsigned long long)seq, (unsigned long long)seq, payload);
+}
+
+static struct {
+    unsigned touches, attaches, detaches;
+    uint64_t delivered, connection, lease_ms;
+} T;
+
+/* What the writer was told since the last look. */
+static void told(void)
+{
+    struct command_header h;
+    struct unpack body;
+    memset(&T, 0, sizeof(T));
+    while (take_command(&h, &body)) {
+        struct command_touch touch;
+        struct command_attach attach;
+        struct command_ack detach;
+        if (h.type == COMMAND_TOUCH) {
+            assert_int_equal(command_touch_decode(&body, &touch), 0);
+            T.touches++;
+            if (touch.delivered)
+                T.delivered = touch.delivered;
+        } else if (h.type == COMMAND_ATTACH) {
+            assert_int_equal(command_attach_decode(&body, &attach), 0);
+            assert_true(str_is(attach.transport, "sse"));
+            assert_true(str_is(attach.remote, "127.0.0.1:9"));
+            T.attaches++;
+            T.connection = attach.connection;
+            T.lease_ms = attach.lease_ms;
+        } else if (h.type == COMMAND_DETACH) {
+            assert_int_equal(command_ack_decode(&body, &detach), 0);
+            T.detaches++;
+            T.connection = detach.seq;
+        }
+    }
+}
+
+static void what_is_stored_then_what_comes(void **state)
+{
+    (void)state;
+    char want[1024];
+    store_put(1, 1, 0, "a");
+    F.last_seq = 1;
+    feed_end(FEED_COMMIT);
+    open_stream("?cursor=9f86d081884c7d65.0");
+    assert_non_null(strstr(head_lines(), "X-Accel-Buffering: no\r\n"));
+    object(want, sizeof(want), 1, 0, "a");
+    assert_string_equal(said(), want);
+    publish(1, 2, 1, "b");
+    publish(2, 3, 0, "another's");
+    proceed();
+    object(want, sizeof(want), 2, 1, "b");
+    assert_string_equal(said(), want);
+    assert_int_equal(metric(METRIC_STREAMS), 1);
+    assert_int_equal(route_pickups(F.route), 1);
+    leave();
+    assert_int_equal(metric(METRIC_STREAMS), 0);
+    assert_int_equal(route_pickups(F.route), 0);
+    forget();
+}
+
+static void the_first_thing_said_is_advice(void **state)
+{
+    (void)state;
+    bool differ = false;
+    unsigned long first = 0;
+    for (int i = 0; i < 50; i++) {
+        open_stream("");
+        unsigned long ms;
+        assert_int_equal(sscanf((char *)R.stream.data, "retry: %lu\n\n", &ms), 1);
+        assert_in_range(ms, 2000, 3999);
+        differ = differ || (i && ms != first);
+        first = ms;
+        leave();
+    }
+    assert_true(differ);
+    forget();
+}
+
+static void ephemerals_have_no_id(void **state)
+{
+    (void)state;
+    open_stream("");
+    said();
+    feed_ephemeral(1, "typing");
+    feed_end(FEED_COMMIT);
+    proceed();
+    assert_string_equal(said(), "event: message\ndata: {\"ephemeral\":true,\"stream\":\"mailbox\","
+                                "\"event\":\"message\",\"time\":\"1970-01-01T00:00:01.000Z\","
+                                "\"content_type\":\"text/plain\",\"data\":\"typing\"}\n\n");
+    forget();
+}
+
+static void last_event_id_beats_the_cursor(void **state)
+{
+    (void)state;
+    char want[1024];
+    store_put(1, 1, 0, "a");
+    store_put(1, 2, 1, "b");
+    atomic_store(&F.board->last_seq, 2);
+    open_with("GET", "?cursor=9f86d081884c7d65.0", "Last-Event-ID: 9f86d081884c7d65.1");
+    object(want, sizeof(want), 2, 1, "b");
+    assert_string_equal(said(), want);
+    open_with("GET", "?cursor=9f86d081884c7d65.1", "Last-Event-ID: ");
+    forget();
+    open_with("GET", "", "Last-Event-ID: not-a-cursor");
+    assert_code(400, "bad_request");
+    char longest[300] = "Last-Event-ID: ";
+    memset(longest + 15, '1', 200);
+    open_with("GET", "", longest);
+    assert_code(400, "bad_request");
+    open_with("GET", "?cursor=x", NULL);
+    assert_code(400, "bad_request");
+    forget();
+}
+
+static void a_foreign_cursor_is_told_and_all_comes_again(void **state)
+{
+    (void)state;
+    char want[1024];
+    F.session[0].acked = 1;
+    store_put(1, 2, 1, "b");
+    atomic_store(&F.board->last_seq, 2);
+    static const struct {
+        const char *id, *reason;
+    } rows[] = {{"0000000000000001.2", "epoch"}, {"9f86d081884c7d65.9", "ahead"}};
+    for (size_t i = 0; i < 2; i++) {
+        char header[64];
+        snprintf(header, sizeof(header), "Last-Event-ID: %s", rows[i].id);
+        open_with("GET", "", header);
+        int n = snprintf(want, sizeof(want),
+                         "id: 9f86d081884c7d65.1\nevent: restante.reset\n"
+                         "data: {\"reason\":\"%s\",\"oldest\":\"9f86d081884c7d65.1\","
+                         "\"newest\":\"9f86d081884c7d65.2\"}\n\n",
+                         rows[i].reason);
+        object(want + n, sizeof(want) - (size_t)n, 2, 1, "b");
+        assert_string_equal(said(), want);
+        leave();
+        forget();
+    }
+}
+
+static void what_retention_took_is_told(void **state)
+{
+    (void)state;
+    F.trimmed = 4;
+    store_put(1, 5, 4, "e");
+    atomic_store(&F.board->last_seq, 5);
+    open_stream("?cursor=9f86d081884c7d65.1");
+    const char *text = said();
+    const char *lost = strstr(text, "event: restante.truncated\ndata: {\"streams\":["
+                                    "{\"stream\":\"mailbox\",\"from\":2,\"to\":4}]}\n\n");
+    assert_non_null(lost);
+    assert_null(strstr(text, "restante.reset"));
+    assert_non_null(strstr(text, "id: 9f86d081884c7d65.5\n"));
+    forget();
+}
+
+static void who_is_unknown_is_not_asked_back(void **state)
+{
+    (void)state;
+    F.ended[0] = true;
+    open_with("GET", "", NULL);
+    assert_int_equal(R.answers, 1);
+    assert_int_equal(R.ex.out_status, 204);
+    say("GET /v1/sessions/nonsense/messages", KEY "\n" EVENTS, NULL);
+    assert_int_equal(R.ex.out_status, 204);
+    say(at_session("GET", 1, "/messages"), EVENTS, NULL);
+    assert_code(401, "token_missing");
+    F.ended[0] = false;
+    char headers[512];
+    snprintf(headers, sizeof(headers), "%s\n" EVENTS, token_of(0));
+    say(at_session("GET", 1, "/messages"), headers, NULL);
+    assert_code(403, "forbidden");
+}
+
+static void the_rest_of_the_query_is_judged(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"?wait=61", "?limit=0", "?max_bytes=0", "?ack=2",
+                                      "?limit=1&limit=1"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        open_with("GET", bad[i], NULL);
+        assert_code(400, "bad_request");
+    }
+    open_stream("?wait=5&limit=1&max_bytes=1");
+    store_put(1, 1, 0, "a");
+    publish(1, 2, 1, "b");
+    proceed();
+    assert_non_null(strstr(said(), "\"seq\":2,"));
+    forget();
+}
+
+static void what_accept_prefers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool events;
+    } rows[] = {
+        {"text/event-stream", true},
+        {"text/event-stream, application/json;q=0.9", true},
+        {"text/event-stream, */*;q=0.1", true},
+        {"text/*", true},
+        {"*/*", false},
+        {"application/json, text/event-stream", false},
+        {"application/json, text/event-stream;q=0.5", false},
+        {"text/event-stream;q=0, */*", false},
+        {"application/msgpack, text/event-stream;q=0.5", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char headers[512];
+        snprintf(headers, sizeof(headers), "%s\nAccept: %s", token_of(0), rows[i].accept);
+        say(at_session("GET", 0, "/messages"), headers, NULL);
+        if ((R.begun == 1) != rows[i].events)
+            fail_msg("%s: status %d", rows[i].accept, R.ex.out_status);
+    }
+    say(at_session("GET", 0, "/messages"), KEY "\nAccept: text/html", NULL);
+    assert_code(406, "not_acceptable");
+    forget();
+}
+
+static void head_has_no_body_and_no_end_to_wait_for(void **state)
+{
+    (void)state;
+    store_put(1, 1, 0, "a");
+    open_with("HEAD", "", NULL);
+    assert_int_equal(R.begun, 1);
+    assert_int_equal(R.ended, 1);
+    assert_int_equal(R.stream.len, 0);
+    assert_int_equal(route_pickups(F.route), 0);
+    told();
+    assert_int_equal(T.attaches, 0);
+}
+
+static void life_is_shown_in_silence_only(void **state)
+{
+    (void)state;
+    open_stream("");
+    said();
+    pass_ms(14900);
+    assert_string_equal(said(), "");
+    pass_ms(200);
+    assert_string_equal(said(), ":\n\n");
+    pass_ms(10000);
+    publish(1, 1, 0, "a");
+    proceed();
+    assert_non_null(strstr(said(), "\"seq\":1,"));
+    pass_ms(14000);
+    assert_string_equal(said(), "");
+    pass_ms(1200);
+    assert_string_equal(said(), ":\n\n");
+    forget();
+}
+
+static void a_slow_reader_stops_it_and_loses_nothing(void **state)
+{
+    (void)state;
+    open_stream("");
+    R.kernel = R.stream.len;
+    said();
+    R.room = 10;
+    publish(1, 1, 0, "a");
+    proceed();
+    size_t full = R.stream.len;
+    assert_non_null(strstr(said(), "\"seq\":1,"));
+    for (uint64_t seq = 2; seq <= 50; seq++)
+        publish(1, seq, seq - 1, "b");
+    feed_ephemeral(1, "lost");
+    feed_end(FEED_COMMIT);
+    proceed();
+    pass_ms(60000); /* nor does it show life to one who does not look */
+    assert_int_equal(R.stream.len, full);
+    assert_int_equal(metric(METRIC_EPHEMERAL_MISSED), 1);
+
+    R.kernel = R.stream.len;
+    R.room = 64 << 10;
+    R.ex.on_drain(&R.ex);
+    assert_true(route_due(F.route));
+    proceed();
+    const char *rest = said();
+    uint64_t seq = 2;
+    for (const char *at = rest; (at = strstr(at, "\nid: ")) || seq == 2; seq++) {
+        char id[64];
+        if (seq == 2)
+            at = rest - 1;
+        snprintf(id, sizeof(id), "id: 9f86d081884c7d65.%llu\n", (unsigned long long)seq);
+        assert_int_equal(strncmp(at + 1, id, strlen(id)), 0);
+        at++;
+    }
+    assert_int_equal(seq, 51);
+    publish(1, 51, 50, "live again");
+    proceed();
+    assert_non_null(strstr(said(), "live again"));
+    forget();
+}
+
+static void a_long_way_behind_is_read_in_pieces(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= 2500; seq++)
+        store_put(1, seq, seq - 1, "payload-of-some-bytes");
+    atomic_store(&F.board->last_seq, 2500);
+    open_stream("?cursor=9f86d081884c7d65.0");
+    assert_true(R.stream.len < 80 << 10); /* one batch, then the others have their turn */
+    R.room = SIZE_MAX;
+    while (route_due(F.route) || R.ex.on_drain) {
+        R.kernel = R.stream.len;
+        R.ex.on_drain(&R.ex);
+        size_t before = R.stream.len;
+        proceed();
+        if (R.stream.len == before)
+            break;
+    }
+    const char *text = said();
+    char id[64];
+    const char *at = text;
+    for (int seq = 1; seq <= 2500; seq++) {
+        snprintf(id, sizeof(id), "id: 9f86d081884c7d65.%d\n", seq);
+        at = strstr(at, id);
+        assert_non_null(at);
+    }
+    assert_null(strstr(at + 1, "\nid: "));
+    forget();
+}
+
+static void delivered_is_what_the_kernel_took(void **state)
+{
+    (void)state;
+    open_stream("");
+    told();
+    publish(1, 1, 0, "a");
+    proceed();
+    pass_ms(5000);
+    told();
+    assert_int_equal(T.delivered, 0);
+    R.kernel = R.stream.len; /* all of it */
+    pass_ms(1200);
+    told();
+    assert_int_equal(T.delivered, 1);
+
+    publish(1, 2, 1, "b");
+    proceed();
+    size_t upto = R.stream.len;
+    publish(1, 3, 2, "c");
+    proceed();
+    pass_ms(3000);
+    told();
+    assert_int_equal(T.delivered, 0);
+    R.kernel = upto; /* the second, and not the third */
+    pass_ms(3000);
+    told();
+    assert_int_equal(T.delivered, 2);
+    R.kernel = upto + 1; /* a part of the third */
+    pass_ms(3000);
+    leave();
+    told();
+    assert_int_equal(T.delivered, 0);
+    forget();
+}
+
+static void many_messages_are_told_once_a_second(void **state)
+{
+    (void)state;
+    open_stream("");
+    told();
+    for (uint64_t seq = 1; seq <= 100; seq++) {
+        publish(1, seq, seq - 1, "a");
+        proceed();
+        R.kernel = R.stream.len;
+        pass_ms(100);
+    }
+    told();
+    assert_in_range(T.touches, 8, 12);
+    leave();
+    pass_ms(2000);
+    told();
+    assert_int_equal(T.delivered, 100);
+    forget();
+}
+
+static void it_is_attached_from_start_to_end(void **state)
+{
+    (void)state;
+    open_stream("");
+    told();
+    assert_int_equal(T.attaches, 1);
+    assert_int_equal(T.lease_ms, 60000);
+    uint64_t connection = T.connection;
+    assert_true(connection > COMMAND_POLL_CONNECTION);
+    pass_ms(29000);
+    told();
+    assert_int_equal(T.attaches, 0);
+    pass_ms(1200);
+    told();
+    assert_int_equal(T.attaches, 1);
+    assert_int_equal(T.connection, connection);
+    leave();
+    told();
+    assert_int_equal(T.detaches, 1);
+    assert_int_equal(T.connection, connection);
+    pass_ms(120000);
+    told();
+    assert_int_equal(T.attaches + T.touches, 0);
+    assert_int_equal(F.route->touches.count, 0);
+    forget();
+}
+
+static void assert_closing(const char *reason)
+{
+    char text[512];
+    unsigned long first, second;
+    snprintf(text, sizeof(text), "%.*s", (int)R.stream.len, (char *)R.stream.data);
+    const char *at = strrchr(text, 'r');
+    while (at > text && strncmp(at, "retry: ", 7) != 0)
+        at--;
+    char got[64];
+    assert_int_equal(sscanf(at,
+                            "retry: %lu\n\nevent: restante.closing\n"
+                            "data: {\"reason\":\"%[a-z_]\",\"retry_after_ms\":%lu}\n\n",
+                            &first, got, &second),
+                     3);
+    assert_string_equal(got, reason);
+    assert_int_equal(first, second);
+    assert_in_range(first, 2000, 3999);
+    assert_int_equal(R.ended, 1);
+    assert_int_equal(route_pickups(F.route), 0);
+}
+
+static void a_session_that_ends_ends_it(void **state)
+{
+    (void)state;
+    open_stream("");
+    feed_session_end(0);
+    feed_end(FEED_COMMIT);
+    proceed();
+    assert_closing("session_unknown");
+    finish();
+    assert_int_equal(metric(METRIC_STREAMS), 0);
+    forget();
+}
+
+static void draining_ends_it_with_advice(void **state)
+{
+    (void)state;
+    open_stream("");
+    publish(1, 1, 0, "a");
+    proceed();
+    told();
+    route_drain(F.route);
+    proceed();
+    assert_closing("unavailable");
+    told();
+    assert_int_equal(T.detaches, 1);
+    finish();
+    told();
+    assert_int_equal(T.delivered, 1); /* the kernel took the end, so it took all */
+    open_stream("");                  /* one who comes now hears it at once */
+    assert_closing("unavailable");
+    forget();
+}
+
+static void a_failing_store_ends_it(void **state)
+{
+    (void)state;
+    open_stream("");
+    F.fail_with = -EIO;
+    F.fail_reads = 1;
+    pickup_lapped(TAILQ_FIRST(&F.route->all));
+    proceed();
+    assert_closing("unavailable");
+    forget();
+}
+
+static void half_a_read_is_not_said(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        store_put(1, seq, seq - 1, "a");
+    atomic_store(&F.board->last_seq, 4);
+    F.fail_with = -EUCLEAN;
+    F.fail_reads = 1;
+    F.fail_after = 2;
+    open_stream("?cursor=9f86d081884c7d65.0");
+    const char *text = said();
+    const char *first = strstr(text, "id: 9f86d081884c7d65.1\n");
+    assert_ptr_equal(first, text);
+    assert_null(strstr(first + 1, "id: 9f86d081884c7d65.1\n"));
+    assert_non_null(strstr(text, "id: 9f86d081884c7d65.4\n"));
+    forget();
+}
+
+static void an_ack_comes_first(void **state)
+{
+    (void)state;
+    struct unpack body;
+    store_put(1, 1, 0, "a");
+    store_put(1, 2, 1, "b");
+    atomic_store(&F.board->last_seq, 2);
+    open_with("GET", "?ack=1", "Last-Event-ID: 9f86d081884c7d65.1");
+    assert_waits();
+    assert_int_equal(R.begun, 0);
+    uint64_t id = expect_command(COMMAND_ACK, &body);
+    struct command_ack c;
+    assert_int_equal(command_ack_decode(&body, &c), 0);
+    assert_int_equal(c.seq, 1);
+    complete(id, CODE_OK, NULL, 0);
+    proceed();
+    assert_int_equal(R.begun, 1);
+    assert_non_null(strstr(said(), "\"seq\":2,"));
+    open_with("GET", "?ack=1", "Last-Event-ID: 9f86d081884c7d65.1");
+    id = expect_command(COMMAND_ACK, &body);
+    leave(); /* while it waits */
+    complete(id, CODE_OK, NULL, 0);
+    proceed();
+    assert_int_equal(route_pickups(F.route), 0);
+    forget();
+}
+
+static int one_stream(void *arg)
+{
+    (void)arg;
+    open_with("GET", "?cursor=9f86d081884c7d65.0", NULL);
+    if (R.begun == 1) {
+        publish(1, F.last_seq + 1, F.last_seq, "live");
+        proceed();
+    }
+    bool failed = R.begun != 1 || R.ended;
+    bool closed = R.begun == 1 && R.ended == 1;
+    if (R.answers)
+        assert_true(R.ex.out_status == 503 || R.ex.out_status == 500);
+    else
+        assert_true(R.begun == 1);
+    if (!failed)
+        assert_non_null(strstr((char *)R.stream.data, "live"));
+    if (closed)
+        assert_non_null(strstr((char *)R.stream.data, "restante.closing"));
+    leave();
+    assert_int_equal(route_pickups(F.route), 0);
+    assert_int_equal(metric(METRIC_STREAMS), 0);
+    return failed ? -ENOMEM : 0;
+}
+
+static void no_memory_is_survived(void **state)
+{
+    (void)state;
+    store_put(1, 1, 0, "a");
+    atomic_store(&F.board->last_seq, 1);
+    for (unsigned long n = 1;; n++) {
+        failmalloc_arm(n);
+        int err = one_stream(NULL);
+        if (!failmalloc_disarm()) {
+            assert_int_equal(err, 0);
+            assert_true(n > 3);
+            break;
+        }
+    }
+    forget();
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, up, rest_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_stored_then_what_comes),
+        TEST(the_first_thing_said_is_advice),
+        TEST(ephemerals_have_no_id),
+        TEST(last_event_id_beats_the_cursor),
+        TEST(a_foreign_cursor_is_told_and_all_comes_again),
+        TEST(what_retention_took_is_told),
+        TEST(who_is_unknown_is_not_asked_back),
+        TEST(the_rest_of_the_query_is_judged),
+        TEST(what_accept_prefers),
+        TEST(head_has_no_body_and_no_end_to_wait_for),
+        TEST(life_is_shown_in_silence_only),
+        TEST(a_slow_reader_stops_it_and_loses_nothing),
+        TEST(a_long_way_behind_is_read_in_pieces),
+        TEST(delivered_is_what_the_kernel_took),
+        TEST(many_messages_are_told_once_a_second),
+        TEST(it_is_attached_from_start_to_end),
+        TEST(a_session_that_ends_ends_it),
+        TEST(draining_ends_it_with_advice),
+        TEST(a_failing_store_ends_it),
+        TEST(half_a_read_is_not_said),
+        TEST(an_ack_comes_first),
+        TEST(no_memory_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
