@@ -4,55 +4,10 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "shm/command.h"
+
+#include "tests/unit/shm/command_codecs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-union any {
-    struct command_header header;
-    struct command_open open;
-    struct command_patch patch;
-    struct command_touch touch;
-    struct command_attach attach;
-    struct command_ack ack;
-    struct command_append_item item;
-    struct completion_header done;
-    struct completion_session session;
-    struct append_result result;
-    struct feed_session_end end;
-};
-
-struct codec {
-    size_t (*size)(const union any *v);
-    void (*encode)(struct pack *p, const union any *v);
-    int (*decode)(struct unpack *u, union any *ret);
-};
-
-#define CODEC(kind, member, bytes)                                                                 \
-    static size_t kind##_bytes(const union any *v)                                                 \
-    {                                                                                              \
-        (void)v;                                                                                   \
-        return bytes;                                                                              \
-    }                                                                                              \
-    static void kind##_put(struct pack *p, const union any *v)                                     \
-    {                                                                                              \
-        kind##_encode(p, &v->member);                                                              \
-    }                                                                                              \
-    static int kind##_take(struct unpack *u, union any *ret)                                       \
-    {                                                                                              \
-        return kind##_decode(u, &ret->member);                                                     \
-    }
-
-CODEC(command_header, header, COMMAND_HEADER_SIZE)
-CODEC(command_open, open, command_open_size(&v->open))
-CODEC(command_patch, patch, command_patch_size(&v->patch))
-CODEC(command_touch, touch, COMMAND_TOUCH_SIZE)
-CODEC(command_attach, attach, command_attach_size(&v->attach))
-CODEC(command_ack, ack, COMMAND_ACK_SIZE)
-CODEC(command_append_item, item, command_append_item_size(&v->item))
-CODEC(completion_header, done, COMPLETION_HEADER_SIZE)
-CODEC(completion_session, session, completion_session_size(&v->session))
-CODEC(append_result, result, APPEND_RESULT_SIZE)
 
 /* The encoder writes the type, which the decoder's caller has read already. */
 static size_t end_bytes(const union any *v)
@@ -75,30 +30,19 @@ static int end_take(struct unpack *u, union any *ret)
     return feed_session_end_decode(u, &ret->end);
 }
 
-static const struct codec codecs[] = {
-#define ROW(kind)                                                                                  \
-    {                                                                                              \
-        kind##_bytes, kind##_put, kind##_take                                                      \
-    }
-    ROW(command_header),
-    ROW(command_open),
-    ROW(command_patch),
-    ROW(command_touch),
-    ROW(command_attach),
-    ROW(command_ack),
-    ROW(command_append_item),
-    ROW(completion_header),
-    ROW(completion_session),
-    ROW(append_result),
-    {end_bytes, end_put, end_take},
-#undef ROW
+static const struct codec feed_session_end = {"feed_session_end", end_bytes, end_put, end_take};
+
+static const struct codec *const codecs[] = {
+    &command_header,     &command_open,  &command_patch,       &command_touch,
+    &command_attach,     &command_ack,   &command_append_item, &completion_header,
+    &completion_session, &append_result, &feed_session_end,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n == 0)
         return 0;
-    const struct codec *c = &codecs[data[0] % (sizeof(codecs) / sizeof(codecs[0]))];
+    const struct codec *c = codecs[data[0] % (sizeof(codecs) / sizeof(codecs[0]))];
     data++;
     n--;
     union any v, before;

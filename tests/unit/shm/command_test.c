@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shm/command.h"
 #include "shm/message.h"
+
+#include "command_codecs.h"
 
 static char text[300]; /* longer than any string may be */
 
@@ -25,55 +26,6 @@ static int setup(void **state)
     memset(text, 'x', sizeof(text));
     return 0;
 }
-
-/* One kind of record as the tests below need it. */
-union any {
-    struct command_header header;
-    struct command_open open;
-    struct command_patch patch;
-    struct command_touch touch;
-    struct command_attach attach;
-    struct command_ack ack;
-    struct command_append_item item;
-    struct completion_header done;
-    struct completion_session session;
-    struct append_result result;
-    struct feed_session_end end;
-};
-
-struct codec {
-    const char *name;
-    size_t (*size)(const union any *v);
-    void (*encode)(struct pack *p, const union any *v);
-    int (*decode)(struct unpack *u, union any *ret);
-};
-
-#define WRAP(kind, member, bytes)                                                                  \
-    static size_t kind##_bytes(const union any *v)                                                 \
-    {                                                                                              \
-        (void)v;                                                                                   \
-        return bytes;                                                                              \
-    }                                                                                              \
-    static void kind##_put(struct pack *p, const union any *v)                                     \
-    {                                                                                              \
-        kind##_encode(p, &v->member);                                                              \
-    }                                                                                              \
-    static int kind##_take(struct unpack *u, union any *ret)                                       \
-    {                                                                                              \
-        return kind##_decode(u, &ret->member);                                                     \
-    }                                                                                              \
-    static const struct codec kind = {#kind, kind##_bytes, kind##_put, kind##_take};
-
-WRAP(command_header, header, COMMAND_HEADER_SIZE)
-WRAP(command_open, open, command_open_size(&v->open))
-WRAP(command_patch, patch, command_patch_size(&v->patch))
-WRAP(command_touch, touch, COMMAND_TOUCH_SIZE)
-WRAP(command_attach, attach, command_attach_size(&v->attach))
-WRAP(command_ack, ack, COMMAND_ACK_SIZE)
-WRAP(command_append_item, item, command_append_item_size(&v->item))
-WRAP(completion_header, done, COMPLETION_HEADER_SIZE)
-WRAP(completion_session, session, completion_session_size(&v->session))
-WRAP(append_result, result, APPEND_RESULT_SIZE)
 
 /* Encodes into memory of exactly its size. */
 static unsigned char *encoded(const struct codec *c, const union any *v, size_t *ret_n)
