@@ -65,24 +65,29 @@ static int release(struct guest *g)
         s->end = g->prev;
     s->count--;
     wheel_cancel(&g->timer);
-    event_del(&g->ready);
+    if (event_initialized(&g->ready))
+        event_del(&g->ready);
     metric_sub(s->worker->metrics, METRIC_CONNECTIONS, 1);
     return fd;
 }
 
-static void dismiss(struct guest *g)
+/* These, and all that follows them, return whether g is still here. */
+static bool dismiss(struct guest *g)
 {
     close(release(g));
     tls_end(g->ssl);
     free(g);
+    return false;
 }
 
-static void count(struct guest *g, enum metric m)
+static bool dismiss_with(struct guest *g, enum code code, const char *detail)
 {
-    metric_add(g->hello->worker->metrics, m, 1);
+    last_word(g->hello->worker, release(g), code, detail);
+    free(g);
+    return false;
 }
 
-static void hand_over(struct guest *g, enum protocol p)
+static bool hand_over(struct guest *g, enum protocol p)
 {
     struct worker *w = g->hello->worker;
     int fd = release(g);
@@ -91,6 +96,12 @@ static void hand_over(struct guest *g, enum protocol p)
     if (protocol_accept(w, p, wire, g->remote) < 0)
         metric_add(w->metrics, METRIC_REFUSED_FDS, 1);
     free(g);
+    return false;
+}
+
+static void count(struct guest *g, enum metric m)
+{
+    metric_add(g->hello->worker->metrics, m, 1);
 }
 
 /* --- TLS --- */
@@ -115,99 +126,82 @@ static int wait_for(struct guest *g, bool room)
     return event_add(&g->ready, NULL) < 0 ? -ENOMEM : 0;
 }
 
-static void shake(struct guest *g)
+static bool shake(struct guest *g)
 {
     enum tls_fault f = TLS_INTERNAL;
     enum tls_step step = tls_shake(g->ssl, &f);
     if (step == TLS_DONE) {
         count(g, tls_metric(g->ssl));
-        hand_over(g, tls_protocol(g->ssl));
-        return;
+        return hand_over(g, tls_protocol(g->ssl));
     }
     bool room = step == TLS_WANT_WRITE;
     bool waits = step != TLS_FAILED;
     if (waits && room != g->writes)
         waits = wait_for(g, room) == 0;
     if (waits)
-        return;
+        return true;
     note_failure(g, f);
-    dismiss(g);
+    return dismiss(g);
 }
 
-static void look_for_tls(struct guest *g)
+static bool look_for_tls(struct guest *g)
 {
     unsigned char first;
     ssize_t n = recv(g->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        dismiss(g);
-        return;
-    }
+        return true;
+    if (n <= 0)
+        return dismiss(g);
     if (first != TLS_RECORD) {
-        struct worker *w = g->hello->worker;
         note_failure(g, TLS_CLEAR);
-        last_word(w, release(g), CODE_BAD_REQUEST, "this port speaks TLS: use https");
-        free(g);
-        return;
+        return dismiss_with(g, CODE_BAD_REQUEST, "this port speaks TLS: use https");
     }
     g->ssl = tls_begin(g->tls, g->fd);
-    if (g->ssl) {
-        shake(g);
-        return;
-    }
+    if (g->ssl)
+        return shake(g);
     note_failure(g, TLS_INTERNAL);
-    dismiss(g);
+    return dismiss(g);
 }
 
 /* --- first bytes in clear text --- */
 
 /* They begin like the preface, and more is needed to tell. */
-static void take_early(struct guest *g, size_t n)
+static bool take_early(struct guest *g, size_t n)
 {
     char bytes[WIRE_PREFACE_LEN];
-    if (recv(g->fd, bytes, n, MSG_DONTWAIT) == (ssize_t)n)
-        g->early = (unsigned char)(g->early + n);
-    else
-        dismiss(g); /* what was there is gone: the socket is broken */
+    if (recv(g->fd, bytes, n, MSG_DONTWAIT) != (ssize_t)n)
+        return dismiss(g); /* what was there is gone: the socket is broken */
+    g->early = (unsigned char)(g->early + n);
+    return true;
 }
 
-static void look(struct guest *g)
+static bool look(struct guest *g)
 {
     char bytes[WIRE_PREFACE_LEN];
     size_t wanted = WIRE_PREFACE_LEN - g->early;
     ssize_t n = recv(g->fd, bytes, wanted, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        dismiss(g);
-        return;
-    }
+        return true;
+    if (n <= 0)
+        return dismiss(g);
     if (g->early == 0 && bytes[0] == TLS_RECORD) {
         count(g, METRIC_CLOSED_PROTOCOL);
-        dismiss(g);
-        return;
+        return dismiss(g);
     }
     bool alike =
         protocol_spoken(PROTOCOL_HTTP2) && memcmp(bytes, WIRE_PREFACE + g->early, (size_t)n) == 0;
     if (!alike)
-        hand_over(g, PROTOCOL_HTTP1);
-    else if ((size_t)n == wanted)
-        hand_over(g, PROTOCOL_HTTP2);
-    else
-        take_early(g, (size_t)n);
+        return hand_over(g, PROTOCOL_HTTP1);
+    return (size_t)n == wanted ? hand_over(g, PROTOCOL_HTTP2) : take_early(g, (size_t)n);
 }
 
 /* --- events --- */
 
-static void proceed(struct guest *g)
+static bool proceed(struct guest *g)
 {
     if (g->ssl)
-        shake(g);
-    else if (g->tls)
-        look_for_tls(g);
-    else
-        look(g);
+        return shake(g);
+    return g->tls ? look_for_tls(g) : look(g);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -234,19 +228,19 @@ static uint64_t boot_ms(void *arg)
     return clock_boot_ms();
 }
 
-/* Makes room for one more. */
-static void send_oldest_away(struct hello *s)
+/* The oldest goes, unless it has said by now what it speaks. */
+static void make_room(struct hello *s)
 {
     struct guest *g = s->first;
+    if (!proceed(g))
+        return;
     count(g, METRIC_REFUSED_UNDECIDED);
     log_event(LOG_DEBUG, "connection_refused", LOG_Z("reason", "undecided"),
               LOG_Z("remote", g->remote));
-    if (g->tls) {
+    if (g->tls)
         dismiss(g); /* it would not understand */
-        return;
-    }
-    last_word(s->worker, release(g), CODE_UNAVAILABLE, "limits.undecided is reached");
-    free(g);
+    else
+        dismiss_with(g, CODE_UNAVAILABLE, "limits.undecided is reached");
 }
 
 static int open_tls(struct hello *s)
@@ -306,7 +300,7 @@ int hello_accept(struct hello *s, int fd, size_t listen, const char *remote)
         return -ENOMEM;
     }
     if (s->count >= s->limit)
-        send_oldest_away(s);
+        make_room(s);
     memset(g, 0, sizeof(*g));
     memcpy(g->remote, remote, n);
     g->hello = s;
@@ -317,14 +311,15 @@ int hello_accept(struct hello *s, int fd, size_t listen, const char *remote)
     s->count++;
     metric_add(w->metrics, METRIC_CONNECTIONS, 1);
     g->tls = listen < s->ntls ? s->tls[listen] : NULL;
+    if (!proceed(g)) /* most have sent something by now */
+        return 0;
     uint64_t patience = g->tls ? w->conf->handshake_timeout : w->conf->head_timeout;
     wheel_set(&s->wheel, &g->timer, s->now_ms(s->now_arg) + patience, on_due, g);
-    if (wait_for(g, false) < 0) {
-        count(g, METRIC_REFUSED_FDS);
-        dismiss(g);
-        return -ENOMEM;
-    }
-    return 0;
+    if (event_initialized(&g->ready) || wait_for(g, false) == 0)
+        return 0;
+    count(g, METRIC_REFUSED_FDS);
+    dismiss(g);
+    return -ENOMEM;
 }
 
 void hello_tick(struct hello *s)

@@ -18,7 +18,7 @@ enum cli_exit {
     CLI_REFUSED = 1,     /* the server said no; its code is on standard error */
     CLI_USAGE = 2,       /* the command line is wrong */
     CLI_UNREACHABLE = 3, /* no server, or it did not answer in time */
-    CLI_ENVIRONMENT = 4, /* a file, a configuration, memory */
+    CLI_ENVIRONMENT = 4, /* a file, a configuration, memory; a server that is not trusted */
     CLI_DAMAGED = 5,     /* verify found violations */
 };
 
@@ -29,6 +29,9 @@ struct cli {
     const char *config; /* --config, or NULL */
     const char *url;    /* --url, RESTANTE_URL */
     const char *key;    /* --key, RESTANTE_KEY */
+    const char
+        *cacert;   /* --cacert, RESTANTE_CACERT: PEM file of whom to trust; NULL: the system's */
+    bool insecure; /* --insecure: an https server may be anybody */
     struct http *http;
 };
 
@@ -51,8 +54,9 @@ struct request {
     struct str body;
     long timeout_ms;
 };
-/* Fills *ret (to be reused or freed). CLI_OK when any HTTP answer came, else CLI_UNREACHABLE or
- * CLI_ENVIRONMENT with the reason in why (256 bytes). */
+/* Fills *ret (to be reused or freed). CLI_OK when any HTTP answer came, else CLI_UNREACHABLE,
+ * CLI_USAGE or CLI_ENVIRONMENT (a server that is not trusted) with the reason in why (256 bytes).
+ */
 int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256]);
 void cli_close(struct cli *c);
 

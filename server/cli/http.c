@@ -85,6 +85,31 @@ void cli_close(struct cli *c)
     curl_global_cleanup();
 }
 
+static void set_trust(CURL *h, const struct cli *c)
+{
+    if (c->cacert)
+        curl_easy_setopt(h, CURLOPT_CAINFO, c->cacert);
+    if (!c->insecure)
+        return;
+    curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
+static int exit_of(CURLcode rc)
+{
+    switch (rc) {
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return CLI_USAGE;
+    case CURLE_PEER_FAILED_VERIFICATION: /* trying again would not make it trusted */
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_OUT_OF_MEMORY:
+        return CLI_ENVIRONMENT;
+    default:
+        return CLI_UNREACHABLE;
+    }
+}
+
 static struct curl_slist *headers_of(const struct cli *c, const struct request *q)
 {
     struct buf line;
@@ -137,6 +162,7 @@ int cli_request(struct cli *c, const struct request *q, struct response *ret, ch
         return CLI_USAGE;
     }
     CURL *h = c->http->curl;
+    char detail[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = headers_of(c, q);
     curl_easy_reset(h);
     curl_easy_setopt(h, CURLOPT_URL, (const char *)url.data);
@@ -146,22 +172,23 @@ int cli_request(struct cli *c, const struct request *q, struct response *ret, ch
     curl_easy_setopt(h, CURLOPT_WRITEDATA, ret);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(h, CURLOPT_HEADERDATA, ret);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, q->timeout_ms);
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
     curl_easy_setopt(h, CURLOPT_USERAGENT, "restante");
+    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
+    set_trust(h, c);
     if (q->content_type) {
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body.n ? q->body.p : "");
         curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
     }
     CURLcode rc = curl_easy_perform(h);
+    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &ret->status);
     curl_slist_free_all(headers);
     buf_free(&url);
     if (rc != CURLE_OK || ret->status == 0) {
-        snprintf(why, 256, "%s", curl_easy_strerror(rc));
-        return rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ? CLI_USAGE
-                                                                             : CLI_UNREACHABLE;
+        snprintf(why, 256, "%s", detail[0] ? detail : curl_easy_strerror(rc));
+        return exit_of(rc);
     }
     return CLI_OK;
 }

@@ -43,13 +43,19 @@ static const struct verb {
 
 static void usage(FILE *out)
 {
-    fputs("usage: restante [--config FILE] [--url URL] [--key KEY] VERB ...\n\n", out);
+    fputs("usage: restante [--config FILE] [--url URL] [--key KEY] [--cacert FILE] [--insecure]"
+          " VERB ...\n\n",
+          out);
     for (size_t i = 0; i < NVERBS; i++)
         fprintf(out, "  %s\n", verbs[i].usage);
     fputs(
-        "\nRESTANTE_URL and RESTANTE_KEY stand for --url and --key.\n"
+        "\nRESTANTE_URL, RESTANTE_KEY and RESTANTE_CACERT stand for --url, --key and --cacert.\n"
+        "An https server is trusted by the system's certificates, or those of --cacert (PEM); "
+        "with\n"
+        "--insecure it may be anybody.\n"
         "\nexit codes: 0 done; 1 the server refused; 2 usage; 3 no server, or no answer in time;\n"
-        "4 a file, the configuration or memory; 5 verify found damage\n",
+        "4 a file, the configuration, memory, or a server that is not trusted; 5 verify found "
+        "damage\n",
         out);
 }
 
@@ -57,7 +63,8 @@ static int next_option(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"url", required_argument, NULL, 'u'},
-        {"key", required_argument, NULL, 'k'},    {"help", no_argument, NULL, 'h'},
+        {"key", required_argument, NULL, 'k'},    {"cacert", required_argument, NULL, 'a'},
+        {"insecure", no_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
     /* '+': options after the verb are the verb's own. */
@@ -67,7 +74,9 @@ static int next_option(int argc, char **argv)
 int main(int argc, char **argv)
 {
     log_init(LOG_WARN, STDERR_FILENO, "command", -1);
-    struct cli c = {.url = getenv("RESTANTE_URL"), .key = getenv("RESTANTE_KEY")};
+    struct cli c = {.url = getenv("RESTANTE_URL"),
+                    .key = getenv("RESTANTE_KEY"),
+                    .cacert = getenv("RESTANTE_CACERT")};
     for (int o = next_option(argc, argv); o != -1; o = next_option(argc, argv)) {
         switch (o) {
         case 'c':
@@ -78,6 +87,12 @@ int main(int argc, char **argv)
             break;
         case 'k':
             c.key = optarg;
+            break;
+        case 'a':
+            c.cacert = optarg;
+            break;
+        case 'i':
+            c.insecure = true;
             break;
         case 'h':
             usage(stdout);

@@ -47,3 +47,11 @@ export function anonymous(pid) {
     const line = /^RssAnon:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`) ?? '');
     return line ? Number(line[1]) * 1024 : 0;
 }
+
+/** Processor time used so far, in clock ticks. */
+export function ticks(pid) {
+    const text = read(`/proc/${pid}/stat`);
+    if (text === null) return 0;
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+}

@@ -268,8 +268,7 @@ static void test_what_was_sent_before_accept_counts(void **state)
     peer_pair(&p);
     assert_int_equal(send(p.fd, "GET", 3, 0), 3);
     assert_int_equal(hello_accept(w.hello, p.server, CLEAR, "test:1"), 0);
-    turn();
-    expect_taken(PROTOCOL_HTTP1, "GET", 3);
+    expect_taken(PROTOCOL_HTTP1, "GET", 3); /* without a turn of the loop */
     close(p.fd);
 }
 
@@ -501,6 +500,22 @@ static void test_the_oldest_goes(void **state)
         close(fds[i]);
 }
 
+/* Nobody may have had a look at what the oldest has said. */
+static void test_the_oldest_is_looked_at_before_it_goes(void **state)
+{
+    (void)state;
+    size_t most = CONNECTIONS * conf.undecided / 100;
+    int fds[CONNECTIONS];
+    for (size_t i = 0; i < most; i++)
+        fds[i] = dial(CLEAR);
+    assert_int_equal(send(fds[0], "G", 1, 0), 1);
+    fds[most] = dial(CLEAR);
+    expect_taken(PROTOCOL_HTTP1, "G", 1);
+    assert_int_equal(metrics->v[METRIC_REFUSED_UNDECIDED], 0);
+    for (size_t i = 0; i <= most; i++)
+        close(fds[i]);
+}
+
 /* Nothing is said to one that expects TLS. */
 static void test_the_oldest_of_tls_goes(void **state)
 {
@@ -623,6 +638,7 @@ int main(void)
         T(test_failed_handshake),
         T(test_deadlines),
         T(test_the_oldest_goes),
+        T(test_the_oldest_is_looked_at_before_it_goes),
         T(test_the_oldest_of_tls_goes),
         T(test_a_few_may_always_be_here),
         T(test_drain),
