@@ -1,102 +1,17 @@
 // The figures, with their conditions: our own load programs against a server of its own, and `bare`
 // as the ceiling in the same run. At most two minutes in all.
 //
-//   node bench.js [publish batch polls parked sessions store]
+//   node bench.js [publish batch polls parked sessions store h2publish h2polls h2parked tls streams]
 
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
-import { anonymous, children } from '../e2e/lib/proc.js';
+import { anonymous } from '../e2e/lib/proc.js';
 import { Raw } from '../e2e/lib/raw.js';
-import { run } from '../e2e/lib/run.js';
-import { BUILD, Server, freePort } from '../e2e/lib/server.js';
 import { until } from '../e2e/lib/wait.js';
-
-const SIZE = 128; // bytes of a payload
-const MARK = '@'.repeat(12); // load puts a number of its own here
-const PAYLOAD = 'x'.repeat(SIZE);
-const SECONDS = 3;
-const GRADES = ['memory', 'disk'];
-const program = (name) => path.join(BUILD, 'bench', name);
-
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'restante-bench-'));
-
-function row(name, conditions, result, wanted = '') {
-    console.log(`${name.padEnd(10)} ${conditions.padEnd(46)} ${result}${wanted && `   (wanted: ${wanted})`}`);
-}
-
-const k = (rate) => (rate >= 10000 ? `${Math.round(rate / 1000)} k/s` : `${Math.round(rate)}/s`);
-const ms = (us) => `${(us / 1000).toFixed(2)} ms`;
-const told = (r) => `${k(r.rate)}, p50 ${ms(r.p50_us)}, p99 ${ms(r.p99_us)}, ${r.cpu_us.toFixed(2)} us CPU each`;
-
-function request(server, method, target, body = '', type = 'application/json') {
-    return `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${server.key}\r\n` +
-        `Content-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-}
-
-function file(name, text) {
-    const at = path.join(dir, name);
-    fs.writeFileSync(at, text);
-    return at;
-}
-
-const requestsFile = (requests) => file('requests', requests.map((text) => `${Buffer.byteLength(text)}\n${text}`).join(''));
-
-async function measure(name, args) {
-    const { code, out, err } = await run(program(name), args, { seconds: 60 });
-    if (code !== 0) throw new Error(`${name} ${args.join(' ')}: ${err}${out}`);
-    return JSON.parse(out);
-}
-
-const pidsOf = (server) => [server.pid, ...children(server.pid)].join(',');
-
-const load = (server, requests, more = []) => measure('load', ['--port', server.port, '--requests', requestsFile(requests),
-    '--pids', pidsOf(server), '--seconds', SECONDS, ...more]);
-
-async function withBare(processes, body) {
-    const port = await freePort();
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', program('bare'), port, processes]);
-    const bare = { port, key: 'k'.repeat(28), pid: child.pid };
-    try {
-        await until('bare listens', () => Raw.connect(bare).then((raw) => { raw.destroy(); return true; }, () => false));
-        return await body(bare);
-    } finally {
-        child.kill('SIGKILL');
-    }
-}
-
-async function withServer(grade, body, sections = {}) {
-    const server = new Server({
-        grade,
-        sections: {
-            log: { level: 'warn' },
-            session: { ttl: '1h', mailbox_messages: 1000000, mailbox_bytes: '1G' },
-            store: grade === 'memory' ? { map_size: '4G' } : { map_size: '16G' },
-            ...sections,
-        },
-    });
-    try {
-        await server.start();
-        return await body(server);
-    } finally {
-        await server.dispose();
-    }
-}
-
-/** Opens n sessions, many at once. */
-async function open(server, n) {
-    const made = [];
-    let next = 0;
-    const one = async () => {
-        while (next < n) {
-            const i = next++;
-            made[i] = await server.client.session(`s${i}`);
-        }
-    };
-    await Promise.all(Array.from({ length: 64 }, one));
-    return made;
-}
+import {
+    GRADES, MARK, PAYLOAD, SECONDS, SIZE, dir, file, k, load, measure, open, pidsOf, request, row, told, withBare, withServer,
+} from './lib.js';
+import { ROADS } from './roads.js';
 
 const BENCHES = {
     async publish() {
@@ -193,6 +108,7 @@ const BENCHES = {
             row('store', `${MAILBOXES} mailboxes x ${EACH}, ${SIZE} bytes`, `${Math.round(bytes)} bytes a message; written at ${k(r.rate)}`, '<= 350');
         });
     },
+    ...ROADS,
 };
 
 const wanted = process.argv.slice(2);
@@ -202,7 +118,7 @@ if (unknown.length > 0) {
     process.exit(2);
 }
 const cpu = os.cpus();
-console.log(`${os.type()} ${os.release()}, ${cpu.length} x ${cpu[0].model}, load programs included; ${SIZE}-byte payloads, HTTP/1.1, log level warn`);
+console.log(`${os.type()} ${os.release()}, ${cpu.length} x ${cpu[0].model}, load programs included; ${SIZE}-byte payloads, log level warn`);
 const begun = Date.now();
 try {
     for (const [name, bench] of Object.entries(BENCHES)) {
