@@ -1,0 +1,145 @@
+// A real browser: EventSource through kills, and calls from pages of other origins.
+
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { launch, site } from './lib/browser.js';
+import { status } from './lib/expect.js';
+import { withServer } from './lib/harness.js';
+import { until } from './lib/wait.js';
+
+const home = await site(); // the origin that is allowed
+const away = await site(); // one that is not
+let browser;
+
+before(async () => {
+    browser = await launch();
+});
+after(async () => {
+    await browser?.close();
+    await Promise.all([home.close(), away.close()]);
+});
+
+async function pageOf(origin) {
+    const page = await browser.newPage();
+    await page.goto(origin);
+    return page;
+}
+
+/** fetch() inside the page: {status, cursor, requestId, json} or {error}. */
+const call = (page, url, init) => page.evaluate(async ([where, how]) => {
+    try {
+        const answer = await fetch(where, how);
+        const text = await answer.text();
+        return {
+            status: answer.status,
+            cursor: answer.headers.get('Restante-Cursor'),
+            requestId: answer.headers.get('X-Request-Id'),
+            hidden: answer.headers.get('Server'),
+            json: text ? JSON.parse(text) : null,
+        };
+    } catch (error) {
+        return { error: error.message };
+    }
+}, [url, init]);
+
+function withOrigins(name, origins, body) {
+    withServer(name, { grade: 'memory', sections: { cors: { origins } } }, (check) => check('holds', body, 60));
+}
+
+withOrigins('a page of an allowed origin', [home.origin], async (server) => {
+    const { client } = server;
+    const page = await pageOf(home.origin);
+    const { session, token, cursor } = await client.session();
+    const auth = { Authorization: `Bearer ${token}` };
+    const path = `${server.url}/v1/sessions/${session}`;
+
+    // Each of these headers needs a preflight.
+    const empty = await call(page, `${path}/messages?cursor=${cursor}&wait=0`, { headers: { ...auth, 'X-Request-Id': 'from-a-page' } });
+    assert.equal(empty.status, 200);
+    assert.equal(empty.requestId, 'from-a-page');
+    assert.equal(empty.cursor, empty.json.cursor);
+    assert.equal(empty.hidden, null);
+    status(await client.send(session, { data: 1 }), 201);
+    const one = await call(page, `${path}/messages?cursor=${cursor}`, { headers: auth });
+    assert.deepEqual(one.json.messages.map((message) => message.data), [1]);
+    const ack = await call(page, `${path}/ack`, {
+        method: 'POST', headers: { ...auth, 'Content-Type': 'application/json' }, body: JSON.stringify({ cursor: one.json.cursor }),
+    });
+    assert.equal(ack.status, 204);
+    const patched = await call(page, path, {
+        method: 'PATCH', headers: { ...auth, 'Content-Type': 'application/json' }, body: '{"attributes":{"a":1}}',
+    });
+    assert.deepEqual(patched.json.attributes, { a: 1 });
+    // A refusal can be read too.
+    const refused = await call(page, `${path}/messages?wait=999`, { headers: auth });
+    assert.equal(refused.json.code, 'bad_request');
+    const unknown = await call(page, `${server.url}/v1/nothing`, {});
+    assert.equal(unknown.json.code, 'not_found');
+    assert.equal((await call(page, path, { method: 'DELETE', headers: auth })).status, 204);
+    await page.close();
+});
+
+withOrigins('a page of another origin', [home.origin], async (server) => {
+    const page = await pageOf(away.origin);
+    const { session, token } = await server.client.session();
+    const path = `${server.url}/v1/sessions/${session}`;
+    assert.ok((await call(page, path, { headers: { Authorization: `Bearer ${token}` } })).error);
+    assert.ok((await call(page, `${path}?access_token=${token}`, {})).error);
+    assert.ok((await call(page, `${server.url}/healthz`, {})).error);
+    const opened = await page.evaluate((url) => new Promise((resolve) => {
+        const source = new EventSource(url);
+        source.onopen = () => resolve(true);
+        source.onerror = () => resolve(source.readyState);
+    }), `${path}/messages?access_token=${token}`);
+    assert.equal(opened, 2, 'closed for good');
+    await page.close();
+});
+
+withOrigins('an EventSource', ['*'], async (server) => {
+    const { client } = server;
+    const page = await pageOf(away.origin);
+    const { session, token, cursor } = await client.session();
+    await page.evaluate((url) => {
+        window.seen = [];
+        window.controls = [];
+        window.source = new EventSource(url);
+        const note = (event) => window.seen.push([event.lastEventId, JSON.parse(event.data)]);
+        window.source.addEventListener('message', note);
+        window.source.addEventListener('order', note);
+        for (const name of ['reset', 'truncated', 'closing']) {
+            window.source.addEventListener(`restante.${name}`, (event) => window.controls.push([name, JSON.parse(event.data)]));
+        }
+    }, `${server.url}/v1/sessions/${session}/messages?cursor=${cursor}&access_token=${token}`);
+    let n = 0;
+    const publish = async (count) => {
+        for (const end = n + count; n < end; n++) {
+            await until(`message ${n} is in`, async () => {
+                const answer = await client.send(session, { data: n, event: n % 2 ? 'order' : 'message' }, `key-${n}`).catch(() => null);
+                return answer && (answer.status === 201 || answer.status === 200);
+            }, 20);
+        }
+    };
+    const arrived = () => until('the page has them', async () => await page.evaluate(() => window.seen.length) >= n, 30);
+    await publish(10);
+    await arrived();
+    for (const worker of ['0', '1']) {
+        const successor = server.replace(worker);
+        await publish(10);
+        await successor;
+        await arrived();
+    }
+    const restart = server.restart();
+    await publish(10);
+    await restart;
+    await publish(10);
+    await arrived();
+    const seen = await page.evaluate(() => window.seen);
+    assert.deepEqual(seen.map(([, message]) => message.data), Array.from({ length: n }, (_, i) => i));
+    assert.ok(seen.every(([id, message]) => id === message.cursor));
+    const controls = await page.evaluate(() => window.controls);
+    assert.deepEqual(controls.map(([name]) => name), ['closing']);
+    // Its session ends, and with it the asking.
+    status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
+    await until('it is closed for good', () => page.evaluate(() => window.source.readyState === EventSource.CLOSED), 20);
+    await page.close();
+});
