@@ -14,18 +14,11 @@
 
 #include "common/json.h"
 
+#include "tests/fuzz/hold.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CJSON_NUMBER 62 /* characters of a number that cJSON 1.7 reads */
-
-static void hold(bool cond, const char *what)
-{
-    if (cond)
-        return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
-#define HOLD(cond) hold((cond), #cond)
 
 /* --- the grammar of RFC 8259, one function a rule; a failure is kept and ends everything --- */
 

@@ -17,19 +17,12 @@
 
 #include "common/msgpack.h"
 
+#include "tests/fuzz/hold.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define LIBRARY_DEPTH 30 /* msgpack-c 4.0 stops two levels later */
 #define BUFFER_MAX (1u << 24)
-
-static void hold(bool cond, const char *what)
-{
-    if (cond)
-        return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
-#define HOLD(cond) hold((cond), #cond)
 
 /* --- the specification, read plainly; the first thing that is wrong is kept and ends it --- */
 
