@@ -52,12 +52,23 @@ struct request {
     const char *method, *path; /* path with its query, percent-encoded */
     const char *content_type;  /* NULL: no body */
     struct str body;
-    long timeout_ms;
+    long timeout_ms; /* for all of it; 0: none */
 };
 /* Fills *ret (to be reused or freed). CLI_OK when any HTTP answer came, else CLI_UNREACHABLE,
  * CLI_USAGE or CLI_ENVIRONMENT (a server that is not trusted) with the reason in why (256 bytes).
  */
 int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256]);
+/* An answer that is read while it comes. */
+struct streaming {
+    const char *const *headers; /* more header lines, ended by NULL */
+    /* Takes the bytes of a 200 in the response's place; false: no more are wanted. */
+    bool (*on_bytes)(void *arg, struct str bytes);
+    void *arg;
+    long silence_ms; /* for how long none may come; 0: any time */
+};
+/* As cli_request, but a 200 that has begun is CLI_OK however it ends. */
+int cli_stream(struct cli *c, const struct request *q, const struct streaming *how,
+               struct response *ret, char why[256]);
 void cli_close(struct cli *c);
 
 /* The verb's next option as getopt_long tells it; -1 at the end. */

@@ -1,6 +1,8 @@
 /* http - requests by libcurl: one handle, so that the connection stays open between them. */
 #include "server/cli/cli.h"
 
+#include "common/clock.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -24,10 +26,37 @@ void response_free(struct response *r)
     buf_free(&r->body);
 }
 
+struct transfer { /* one request on its way */
+    CURL *curl;
+    const struct streaming *how; /* NULL: an answer like any other */
+    struct response *response;
+    uint64_t heard_ms; /* boot clock: the last byte */
+};
+
+static bool is_streaming(const struct transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    return t->how && status == 200;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
-    struct response *r = arg;
-    return buf_append(&r->body, p, size * n) == 0 ? size * n : 0;
+    struct transfer *t = arg;
+    bool taken = is_streaming(t) ? t->how->on_bytes(t->how->arg, str_make(p, size * n))
+                                 : buf_append(&t->response->body, p, size * n) == 0;
+    t->heard_ms = clock_boot_ms(); /* what taking it took is not the server's silence */
+    return taken ? size * n : 0;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct transfer *t = arg;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return clock_boot_ms() > t->heard_ms + (uint64_t)t->how->silence_ms;
 }
 
 static struct str header_value(const char *line, size_t n, const char *name)
@@ -110,7 +139,8 @@ static int exit_of(CURLcode rc)
     }
 }
 
-static struct curl_slist *headers_of(const struct cli *c, const struct request *q)
+static struct curl_slist *headers_of(const struct cli *c, const struct request *q,
+                                     const struct streaming *how)
 {
     struct buf line;
     buf_init(&line, 16384);
@@ -129,11 +159,19 @@ static struct curl_slist *headers_of(const struct cli *c, const struct request *
             list = curl_slist_append(list, (const char *)line.data);
     }
     buf_free(&line);
+    for (const char *const *more = how ? how->headers : NULL; more && *more; more++)
+        list = curl_slist_append(list, *more);
     /* No Expect: the answer to a batch would cost a round trip more. */
     return curl_slist_append(list, "Expect:");
 }
 
 int cli_request(struct cli *c, const struct request *q, struct response *ret, char why[256])
+{
+    return cli_stream(c, q, NULL, ret, why);
+}
+
+int cli_stream(struct cli *c, const struct request *q, const struct streaming *how,
+               struct response *ret, char why[256])
 {
     if (!c->url || !c->url[0]) {
         snprintf(why, 256, "no server: set RESTANTE_URL or give --url");
@@ -163,13 +201,14 @@ int cli_request(struct cli *c, const struct request *q, struct response *ret, ch
     }
     CURL *h = c->http->curl;
     char detail[CURL_ERROR_SIZE] = "";
-    struct curl_slist *headers = headers_of(c, q);
+    struct curl_slist *headers = headers_of(c, q, how);
     curl_easy_reset(h);
     curl_easy_setopt(h, CURLOPT_URL, (const char *)url.data);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, ret);
+    struct transfer t = {.curl = h, .how = how, .response = ret, .heard_ms = clock_boot_ms()};
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, &t);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(h, CURLOPT_HEADERDATA, ret);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, q->timeout_ms);
@@ -177,6 +216,11 @@ int cli_request(struct cli *c, const struct request *q, struct response *ret, ch
     curl_easy_setopt(h, CURLOPT_USERAGENT, "restante");
     curl_easy_setopt(h, CURLOPT_ERRORBUFFER, detail);
     set_trust(h, c);
+    if (how && how->silence_ms) {
+        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(h, CURLOPT_XFERINFODATA, &t);
+        curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    }
     if (q->content_type) {
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body.n ? q->body.p : "");
         curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.n);
@@ -186,7 +230,8 @@ int cli_request(struct cli *c, const struct request *q, struct response *ret, ch
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &ret->status);
     curl_slist_free_all(headers);
     buf_free(&url);
-    if (rc != CURLE_OK || ret->status == 0) {
+    bool begun = how && ret->status == 200;
+    if ((rc != CURLE_OK && !begun) || ret->status == 0) {
         snprintf(why, 256, "%s", detail[0] ? detail : curl_easy_strerror(rc));
         return exit_of(rc);
     }

@@ -28,8 +28,9 @@ static const struct verb {
      "send ID|--subject S [TEXT...] [--file F] [--event E] [--ttl D] [--run NAME]\n"
      "        each TEXT, or each line of F or standard input, is one text message"},
     {"tail", verb_tail,
-     "tail ID [--cursor C] [--ack] [--json] [--limit N] [--wait D] [--once]\n"
-     "        print what comes, for ever or (--once) until nothing waits; resumes by itself"},
+     "tail ID [--cursor C] [--ack] [--json] [--limit N] [--wait D] [--once | --sse]\n"
+     "        print what comes, for ever or (--once) until nothing waits; resumes by itself;\n"
+     "        by long-polls, or (--sse) by one event stream"},
     {"status", verb_status,
      "status [--json]\n"
      "        who lives and how they are; by --url and --key, or by --config's admin socket"},

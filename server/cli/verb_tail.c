@@ -1,6 +1,6 @@
 /* verb_tail - pick up by long-poll, from a cursor that survives servers: what was printed is never
  * printed again, what was not is asked for again. */
-#include "server/cli/cli.h"
+#include "server/cli/tail.h"
 
 #include "common/ids.h"
 #include "common/units.h"
@@ -10,19 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ANSWER_MS 20000 /* beyond the wait */
-
-struct tail {
-    struct cli *c;
-    const char *session;
-    char cursor[64]; /* "" : from the session's ack */
-    bool ack, json, once;
-    uint64_t limit, wait_ms;
-    struct response answer;
-    struct buf path, text;
-};
-
-static void print_message(struct tail *t, struct str message)
+void tail_print(struct tail *t, struct str message)
 {
     if (t->json) {
         fwrite(message.p, 1, message.n, stdout);
@@ -51,7 +39,7 @@ static void print_message(struct tail *t, struct str message)
     putchar('\n');
 }
 
-static void make_path(struct tail *t, const char *what)
+void tail_path(struct tail *t, const char *what)
 {
     buf_reset(&t->path);
     buf_append_z(&t->path, "/v1/sessions/");
@@ -74,7 +62,7 @@ static long print_page(struct tail *t)
     struct json_iter it;
     json_iter_begin(&it, list);
     for (; json_next_item(&it, &one); n++)
-        print_message(t, one.raw);
+        tail_print(t, one.raw);
     if (v.raw.n - 2 >= sizeof(t->cursor))
         return -1;
     memcpy(t->cursor, v.raw.p + 1, v.raw.n - 2);
@@ -82,8 +70,7 @@ static long print_page(struct tail *t)
     return n;
 }
 
-/* Only what has reached standard output is acked. */
-static int ack(struct tail *t)
+int tail_ack(struct tail *t, struct cli *c)
 {
     if (fflush(stdout) != 0) {
         cli_error("standard output: %s", strerror(errno));
@@ -91,15 +78,18 @@ static int ack(struct tail *t)
     }
     if (!t->ack || !t->cursor[0])
         return CLI_OK;
-    make_path(t, "/ack");
+    tail_path(t, "/ack");
     buf_append_c(&t->path, '\0');
     char body[96];
     snprintf(body, sizeof(body), "{\"cursor\":\"%s\"}", t->cursor);
-    struct request q = {"POST", (const char *)t->path.data, "application/json", str_of(body),
-                        ANSWER_MS};
+    struct request q = {.method = "POST",
+                        .path = (const char *)t->path.data,
+                        .content_type = "application/json",
+                        .body = str_of(body),
+                        .timeout_ms = TAIL_ANSWER_MS};
     for (unsigned attempt = 0;; attempt++) {
         char why[256];
-        int rc = cli_request(t->c, &q, &t->answer, why);
+        int rc = cli_request(c, &q, &t->answer, why);
         if (rc == CLI_OK && t->answer.status / 100 == 2)
             return CLI_OK;
         if (rc == CLI_OK && t->answer.status != 503 && t->answer.status != 429)
@@ -135,7 +125,7 @@ static int run(struct tail *t)
 {
     unsigned failures = 0;
     for (;;) {
-        make_path(t, "/messages");
+        tail_path(t, "/messages");
         buf_printf(&t->path, "?limit=%llu&wait=%llums", (unsigned long long)t->limit,
                    (unsigned long long)(t->once ? 0 : t->wait_ms));
         if (t->cursor[0])
@@ -143,8 +133,9 @@ static int run(struct tail *t)
         buf_append_c(&t->path, '\0');
         if (t->path.error)
             return CLI_USAGE;
-        struct request q = {"GET", (const char *)t->path.data, NULL, STR(""),
-                            (long)(ANSWER_MS + t->wait_ms)};
+        struct request q = {.method = "GET",
+                            .path = (const char *)t->path.data,
+                            .timeout_ms = (long)(TAIL_ANSWER_MS + t->wait_ms)};
         char why[256];
         int rc = cli_request(t->c, &q, &t->answer, why);
         bool again = rc == CLI_UNREACHABLE ||
@@ -171,7 +162,7 @@ static int run(struct tail *t)
             struct json_value more;
             bool ended = t->once && !(cli_member(buf_str(&t->answer.body), "more", &more) &&
                                       more.type == JSON_TRUE);
-            rc = ack(t);
+            rc = tail_ack(t, t->c);
             if (ended)
                 return rc;
         } else if (t->answer.status == 204) {
@@ -189,15 +180,13 @@ static int run(struct tail *t)
 int verb_tail(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"cursor", required_argument, NULL, 'c'},
-        {"ack", no_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},
-        {"limit", required_argument, NULL, 'l'},
-        {"wait", required_argument, NULL, 'w'},
-        {"once", no_argument, NULL, 'o'},
-        {NULL, 0, NULL, 0},
+        {"cursor", required_argument, NULL, 'c'}, {"ack", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},         {"limit", required_argument, NULL, 'l'},
+        {"wait", required_argument, NULL, 'w'},   {"once", no_argument, NULL, 'o'},
+        {"sse", no_argument, NULL, 's'},          {NULL, 0, NULL, 0},
     };
     struct tail t = {.c = c, .limit = 100, .wait_ms = 25000};
+    bool stream = false;
     for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
         uint64_t epoch, seq;
         if (o == 'a')
@@ -206,6 +195,8 @@ int verb_tail(struct cli *c, int argc, char **argv)
             t.json = true;
         else if (o == 'o')
             t.once = true;
+        else if (o == 's')
+            stream = true;
         else if (o == 'c' && cursor_parse(str_of(optarg), &epoch, &seq) == 0)
             snprintf(t.cursor, sizeof(t.cursor), "%s", optarg);
         else if (o == 'l' && u64_parse(str_of(optarg), &t.limit) == 0 && t.limit >= 1 &&
@@ -216,13 +207,13 @@ int verb_tail(struct cli *c, int argc, char **argv)
         else
             return CLI_USAGE;
     }
-    if (optind + 1 != argc)
+    if (optind + 1 != argc || (stream && t.once))
         return CLI_USAGE;
     t.session = argv[optind];
     response_init(&t.answer);
     buf_init(&t.path, 4096);
     buf_init(&t.text, 256u << 20);
-    int rc = run(&t);
+    int rc = stream ? tail_stream(&t) : run(&t);
     response_free(&t.answer);
     buf_free(&t.path);
     buf_free(&t.text);

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { payloads, status } from './lib/expect.js';
+import { NOBODY, payloads, status } from './lib/expect.js';
 import { withServer } from './lib/harness.js';
 import { restante, run } from './lib/run.js';
 import { RESTANTE } from './lib/server.js';
@@ -85,24 +85,55 @@ withServer('restante', {}, (check) => {
         assert.match(nobody.err, /subject_unknown/);
     });
 
-    check('tail acks only what it printed, and resumes by itself over a restart', async (server) => {
+    for (const road of [[], ['--sse']]) {
+        check(`tail ${road} acks only what it printed, and resumes by itself over a restart`, async (server) => {
+            const { client } = server;
+            const { session } = await client.session('frank');
+            const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--ack', '--json', ...road]);
+            try {
+                let out = '';
+                child.stdout.on('data', (part) => { out += part; });
+                const seen = () => out.split('\n').filter(Boolean).map((line) => JSON.parse(line).data);
+                status(await client.send(session, { data: 1 }), 201);
+                await until('the first is printed', () => seen().length === 1);
+                await until('it is acked', async () => (await client.get(`/v1/sessions/${session}`)).json.pending === 0);
+                await server.restart();
+                status(await client.send(session, { data: 2 }), 201);
+                await until('the second is printed', () => seen().length === 2, 20);
+                assert.deepEqual(seen(), [1, 2]);
+                const exit = new Promise((resolve) => child.once('exit', resolve));
+                status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
+                assert.equal(await exit, REFUSED);
+            } finally {
+                child.kill('SIGKILL');
+            }
+        });
+    }
+
+    check('tail --sse prints as the polls do, and says what it missed', async (server) => {
         const { client } = server;
-        const { session } = await client.session('frank');
-        const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--ack', '--json']);
+        const { session } = await client.session('fred');
+        const bytes = Buffer.concat([Buffer.from('a text\n{"a":[1,2]}\n'), Buffer.from([0xff, 0x0a])]);
+        status(await client.post(`/v1/sessions/${session}/messages`, 'a text', { headers: { 'Content-Type': 'text/plain' } }), 201);
+        status(await client.send(session, { data: { a: [1, 2] } }), 201);
+        status(await client.post(`/v1/sessions/${session}/messages`, Buffer.from([0xff]), { headers: { 'Content-Type': 'image/x' } }), 201);
+        const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--sse', '--cursor', '0123456789abcdef.5']);
         try {
-            let out = '';
-            child.stdout.on('data', (part) => { out += part; });
-            const seen = () => out.split('\n').filter(Boolean).map((line) => JSON.parse(line).data);
-            status(await client.send(session, { data: 1 }), 201);
-            await until('the first is printed', () => seen().length === 1);
-            await until('it is acked', async () => (await client.get(`/v1/sessions/${session}`)).json.pending === 0);
-            await server.restart();
-            status(await client.send(session, { data: 2 }), 201);
-            await until('the second is printed', () => seen().length === 2, 20);
-            assert.deepEqual(seen(), [1, 2]);
+            const out = [];
+            let err = '';
+            child.stdout.on('data', (part) => out.push(part));
+            child.stderr.on('data', (part) => { err += part; });
+            await until('it is all printed', () => Buffer.concat(out).length >= bytes.length);
+            assert.deepEqual(Buffer.concat(out), bytes);
+            assert.match(err, /not of this store \(epoch\): going on from/);
+            assert.equal((await client.get(`/v1/sessions/${session}`)).json.pending, 3);
         } finally {
             child.kill('SIGKILL');
         }
+        assert.equal((await restante(server, ['tail', session, '--sse', '--once'])).code, USAGE);
+        const nobody = await restante(server, ['tail', NOBODY, '--sse']);
+        assert.equal(nobody.code, REFUSED);
+        assert.match(nobody.err, /session_unknown/);
     });
 
     check('status says who lives, by HTTP and by the admin socket', async (server) => {
