@@ -1,9 +1,9 @@
 /* cors - which origins' pages may call and read (Fetch, "CORS protocol"; RFC 6454 for origins).
  *
  * cors.origins lists them: scheme://host[:port] as browsers send it, with *. before the host for
- * every name below it, or * for all. Credentials travel in headers that a page sets itself, so browsers
- * are never told to send theirs along. An origin that is not listed gets the answer without a word
- * about it, and its browser keeps it from the page. Worker process.
+ * every name below it, or * for all. Credentials travel in headers that a page sets itself, so
+ * browsers are never told to send theirs along. An origin that is not listed gets the answer
+ * without a word about it, and its browser keeps it from the page. Worker process.
  */
 #ifndef WORKER_CORS_H
 #define WORKER_CORS_H

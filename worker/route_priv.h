@@ -100,17 +100,17 @@ struct pickup {
     const char *transport, *remote;
     uint64_t lease_ms;
     uint64_t connection, leased_ms; /* an attachment of its own, and when it was made; 0 none */
-    uint8_t encoding; /* enum encoding */
-    uint8_t state;    /* enum pickup_state */
-    uint8_t ending;   /* enum code: on_end is due */
-    uint8_t busy;     /* inside a callback or a pass: freed by whoever is there */
-    bool stopped;     /* pickup_stop was called */
-    bool queued;      /* on route->turns */
-    bool handed;      /* something was handed out since the last on_pause */
-    bool refused;     /* the page's last message was not taken */
-    bool missed;      /* something lies behind where it stopped */
-    bool recheck;     /* control records may have been missed: is the session still there? */
-    bool went_live;   /* on_pause was called for it */
+    uint8_t encoding;               /* enum encoding */
+    uint8_t state;                  /* enum pickup_state */
+    uint8_t ending;                 /* enum code: on_end is due */
+    uint8_t busy;                   /* inside a callback or a pass: freed by whoever is there */
+    bool stopped;                   /* pickup_stop was called */
+    bool queued;                    /* on route->turns */
+    bool handed;                    /* something was handed out since the last on_pause */
+    bool refused;                   /* the page's last message was not taken */
+    bool missed;                    /* something lies behind where it stopped */
+    bool recheck;   /* control records may have been missed: is the session still there? */
+    bool went_live; /* on_pause was called for it */
 };
 
 TAILQ_HEAD(pickup_list, pickup);

@@ -135,9 +135,9 @@ static void test_names(void **state)
         const char *host;
         bool exact, wildcard;
     } rows[] = {
-        {"a.test", true, true},      {"A.TEST", true, true},    {"x.w.test", false, true},
-        {"X.W.Test", false, true},   {"w.test", false, false},  {"x.y.w.test", false, false},
-        {"b.test", false, false},    {"", false, false},        {".a.test", false, false},
+        {"a.test", true, true},      {"A.TEST", true, true},   {"x.w.test", false, true},
+        {"X.W.Test", false, true},   {"w.test", false, false}, {"x.y.w.test", false, false},
+        {"b.test", false, false},    {"", false, false},       {".a.test", false, false},
         {".w.test", false, false},   {"*.w.test", true, true}, {"a.test.", false, false},
         {"127.0.0.1", false, false}, {"test", false, false},
     };
