@@ -36,9 +36,10 @@ void h2_block_free(struct h2_block *b)
 
 static struct h2_span keep(struct h2_block *b, struct str s)
 {
-    struct h2_span span = {(uint32_t)b->text.len, (uint32_t)s.n};
-    buf_append_str(&b->text, s);
-    return span;
+    uint32_t at = (uint32_t)b->text.len;
+    if (buf_append_str(&b->text, s) != 0)
+        return (struct h2_span){0, 0};
+    return (struct h2_span){at, (uint32_t)s.n};
 }
 
 static void add_pseudo(struct h2_block *b, struct str name, struct str value, size_t target_max)

@@ -122,9 +122,10 @@ static void test_memory(void **state)
     assert_null(h2_block_new(1000));
     failmalloc_disarm();
     failmalloc_arm(1);
-    add("a", "b");
+    add(":method", "GET");
     failmalloc_disarm();
     assert_int_equal(b->fault, H1_MEMORY);
+    assert_int_equal(b->method.n, 0); /* what was not kept is not there */
     h2_block_free(NULL);
 }
 
