@@ -71,8 +71,8 @@ static void reports(const char *section, int rc, const char *expected)
         buf_append(&cut, p + strlen(begin), strcspn(p, "\n") + 1 - strlen(begin));
     }
     buf_append_c(&cut, '\0');
-    char *at; /* where the directory stands in a value is of no interest */
-    while ((at = strstr(got, dir)) != NULL)
+    /* Where the directory stands in a value is of no interest. */
+    for (char *at = strstr(got, dir); at; at = strstr(got, dir))
         memmove(at, at + strlen(dir) + 1, strlen(at + strlen(dir) + 1) + 1);
     if (strcmp(got, expected) != 0)
         fail_msg("%s\nreports\n%s", text, got);
