@@ -10,6 +10,8 @@
 #include "common/clock.h"
 
 #include <errno.h>
+#include <string.h>
+#include <strings.h>
 
 #define TEXT_TYPE "text/plain"
 
@@ -172,6 +174,35 @@ static void refuse_path(struct exchange *ex, enum code code, struct str allow)
     exchange_problem(ex, code, 0, NULL);
 }
 
+/* Where two would contradict each other and either could be meant, neither is taken. */
+static bool said_once(struct exchange *ex)
+{
+    static const char *const names[] = {"authorization", "content-type", "idempotency-key"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t n = 0;
+        for (size_t k = 0; k < ex->nheaders; k++)
+            n += ex->headers[k].name.n == strlen(names[i]) &&
+                 strncasecmp(ex->headers[k].name.p, names[i], strlen(names[i])) == 0;
+        if (n > 1) {
+            exchange_problem(ex, CODE_BAD_REQUEST, 0, "more than one header %s", names[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A payload is kept as it came, so a coding would be lost on the way to its reader. */
+static bool not_coded(struct exchange *ex)
+{
+    struct str coding = exchange_header(ex, "content-encoding");
+    if (coding.n == 0 || (coding.n == 8 && strncasecmp(coding.p, "identity", 8) == 0))
+        return true;
+    exchange_add_header(ex, "Accept-Encoding", STR("identity"));
+    exchange_problem(ex, CODE_UNSUPPORTED_MEDIA_TYPE, 0,
+                     "bodies are taken without Content-Encoding");
+    return false;
+}
+
 void rest_on_head(struct exchange *ex)
 {
     if (ex->method == METHOD_OPTIONS && str_is(ex->path, "*")) {
@@ -188,7 +219,7 @@ void rest_on_head(struct exchange *ex)
         refuse_path(ex, code, buf_str(&allow));
         return;
     }
-    if (!decode_params(ex, param, n))
+    if (!decode_params(ex, param, n) || !said_once(ex))
         return;
     if (!ex->route->open && !identify_caller(ex))
         return;
@@ -206,6 +237,8 @@ void rest_on_head(struct exchange *ex)
         exchange_problem(ex, CODE_BAD_REQUEST, 0, "a body is needed");
         return;
     }
+    if (ex->has_body && !not_coded(ex))
+        return;
     if (ex->route->on_head)
         ex->route->on_head(ex);
 }

@@ -149,6 +149,28 @@ static void bodies_must_be_json(void **state)
     }
 }
 
+/* A coding that would be lost, and headers that contradict each other. */
+static void what_could_be_misread_is_refused(void **state)
+{
+    (void)state;
+    say("POST /v1/publish", KEY "\nContent-Encoding: gzip\nContent-Type: application/json", "{}");
+    assert_code(415, "unsupported_media_type");
+    assert_non_null(strstr(head_lines(), "Accept-Encoding: identity"));
+    say("POST /v1/publish", KEY "\nContent-Encoding: Identity\nContent-Type: application/json",
+        "{\"messages\":[]}");
+    assert_answer(200, "{\"results\":[]}");
+    say("GET /healthz", "Content-Encoding: gzip", NULL);
+    assert_answer(200, "ok");
+
+    static const char *const twice[] = {KEY "\n" KEY,
+                                        KEY "\nIdempotency-Key: a\nIdempotency-key: b",
+                                        KEY "\nContent-Type: text/plain\nContent-Type: a/b"};
+    for (size_t i = 0; i < sizeof(twice) / sizeof(twice[0]); i++) {
+        say("POST /v1/publish", twice[i], "{}");
+        assert_code(400, "bad_request");
+    }
+}
+
 static void every_row_has_its_own_place(void **state)
 {
     (void)state;
@@ -198,6 +220,7 @@ int main(void)
         T(the_credential_is_judged_before_the_handler),
         T(a_needed_body_is_needed),
         T(bodies_must_be_json),
+        T(what_could_be_misread_is_refused),
         T(every_row_has_its_own_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
