@@ -55,3 +55,9 @@ export function ticks(pid) {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return Number(fields[11]) + Number(fields[12]);
 }
+
+/** Local ports of the TCP connections over IPv4 that the kernel knows. */
+export function connectedPorts() {
+    const rows = (read('/proc/net/tcp') ?? '').trim().split('\n').slice(1);
+    return new Set(rows.map((row) => parseInt(row.trim().split(/\s+/)[1].split(':')[1], 16)));
+}

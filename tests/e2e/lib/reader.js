@@ -26,17 +26,23 @@ export class Reader {
         return this.messages;
     }
 
-    async step() {
+    /** Asks once: {status, messages, cursor, truncated, text}. */
+    async pick() {
         const query = { cursor: this.chain.cursor, limit: this.limit, ...STYLES[this.style](this.turn++) };
+        const { status, headers, json, text } = await this.client.pick(this.session, query, { credential: this.credential });
+        return { status, text, messages: [], cursor: headers['restante-cursor'], ...json };
+    }
+
+    async step() {
         try {
-            const answer = await this.client.pick(this.session, query, { credential: this.credential });
-            if (answer.status === 200) {
-                this.messages.push(...this.chain.take(answer.json));
-                if (answer.json.messages.length === 0) await pause(LIMITED / 5);
+            const answer = await this.pick();
+            if (answer.status === 200 || answer.status === 204) {
+                this.messages.push(...this.chain.take(answer));
+                if (answer.messages.length === 0) await pause(LIMITED / 5);
                 else if (this.acks) await this.ack();
             } else if (answer.status === 503) {
                 await pause(LIMITED);
-            } else if (answer.status !== 204) {
+            } else {
                 throw new Error(`${this.style} reader: ${answer.status} ${answer.text}`);
             }
         } catch (error) {

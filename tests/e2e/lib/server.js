@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from './client.js';
 import { render } from './conf.js';
 import { alive, children, roles } from './proc.js';
+import { makeCertificate } from './tls.js';
 import { until } from './wait.js';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -44,13 +45,14 @@ export class Server {
     /**
      * grade: "disk" | "memory"; workers; sections: {session: {...}}, merged over the defaults;
      * titled: more [kind, title, settings]; extra: configuration text; dir: use this directory;
-     * build: where restanted is.
+     * build: where restanted is; tls: true for a second listener, {url, port, certificate
+     * (PEM)} once configured.
      */
     constructor({
-        grade = 'disk', workers = 2, sections = {}, titled = [], extra = '', dir = null, env = {}, build = BUILD,
+        grade = 'disk', workers = 2, sections = {}, titled = [], extra = '', dir = null, env = {}, build = BUILD, tls = false,
     } = {}) {
         this.build = build;
-        this.options = { grade, workers, sections, titled, extra, env };
+        this.options = { grade, workers, sections, titled, extra, env, tls };
         this.dir = dir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'restante-'));
         this.ownsDir = dir === null;
         this.conf = path.join(this.dir, 'restante.conf');
@@ -67,6 +69,7 @@ export class Server {
         const { grade, workers, sections, titled, extra } = this.options;
         this.port = await freePort();
         this.url = `http://127.0.0.1:${this.port}`;
+        const encrypted = this.options.tls ? await this.#configureTls() : '';
         const store = { durability: grade, map_size: '1G' };
         if (grade === 'memory') {
             this.shm = fs.mkdtempSync('/dev/shm/restante-');
@@ -83,8 +86,16 @@ export class Server {
                 scopes: ['sessions:*', 'send:*', 'publish:*', 'read:*', 'admin'],
             }],
             ...titled,
-        ], `listen "127.0.0.1:${this.port}" { }\n${extra}`);
+        ], `listen "127.0.0.1:${this.port}" { }\n${encrypted}${extra}`);
         fs.writeFileSync(this.conf, this.text, { mode: 0o600 });
+    }
+
+    /** Text of a second listener, with a certificate of its own. */
+    async #configureTls() {
+        const port = await freePort();
+        const { certificate, key } = makeCertificate(this.dir, 'server', 'DNS:localhost,IP:127.0.0.1');
+        this.tls = { port, url: `https://127.0.0.1:${port}`, certificate: fs.readFileSync(certificate) };
+        return `listen "127.0.0.1:${port}" { tls { certificate = "${certificate}" key = "${key}" } }\n`;
     }
 
     /** Starts (again) and waits for readiness. */

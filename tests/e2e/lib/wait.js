@@ -25,8 +25,13 @@ export function within(seconds, what, promise) {
 }
 
 /** Connection failures that a killed process causes; anything else is a finding. */
-const BROKEN = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT']);
-export const isBroken = (error) => BROKEN.has(error.code) || error.message === 'socket hang up';
+const BROKEN = new Set([
+    'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE',
+    'ERR_HTTP2_STREAM_CANCEL', 'ERR_HTTP2_INVALID_SESSION', 'ERR_HTTP2_GOAWAY_SESSION',
+]);
+const REFUSED = /NGHTTP2_REFUSED_STREAM/; // a stream that a leaving server had not begun
+export const isBroken = (error) =>
+    BROKEN.has(error.code) || error.message === 'socket hang up' || REFUSED.test(error.message);
 
 /** Repeats a request until its connection held and its answer was not 503. */
 export function persist(what, request, seconds = 30) {
