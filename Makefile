@@ -60,6 +60,8 @@ $(LIB): $(OBJS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+$(B)/obj/worker/rest_openapi.o: etc/openapi.json
+
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

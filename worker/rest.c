@@ -43,6 +43,7 @@ static const struct rest_route routes[] = {
     {METHOD_GET, "/healthz", REST_NO_BODY, NULL, health_body, REST_JSON, true},
     {METHOD_GET, "/readyz", REST_NO_BODY, NULL, ready_body, REST_JSON, true},
     {METHOD_GET, "/metrics", REST_NO_BODY, NULL, metrics_body, REST_TEXT, true},
+    {METHOD_GET, "/openapi.json", REST_NO_BODY, NULL, openapi_body, REST_JSON, true},
 };
 #define NROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -70,6 +71,12 @@ static bool path_matches(const char *pattern, struct str path, struct str *ret, 
         }
     }
     return !*pattern && p == end;
+}
+
+const struct rest_route *rest_routes(size_t *ret_n)
+{
+    *ret_n = NROUTES;
+    return routes;
 }
 
 enum code rest_find(enum method method, struct str path, const struct rest_route **ret_route,

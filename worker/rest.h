@@ -34,6 +34,7 @@ struct rest_route {
     bool open;                   /* for everyone: no credential is looked at */
 };
 
+const struct rest_route *rest_routes(size_t *ret_n); /* the table */
 /* CODE_OK with the route and its parameters (views into path, still percent-encoded); NOT_FOUND; or
  * METHOD_NOT_ALLOWED with the path's methods in ret_allow ("GET, HEAD, OPTIONS"), for OPTIONS too.
  */

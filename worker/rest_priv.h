@@ -10,6 +10,7 @@
  *   rest_ack.c      acks
  *   rest_receipt.c  what became of a message
  *   rest_health.c   health, readiness, metrics, status, rotation
+ *   rest_openapi.c  the description of all this
  *
  * A function that answers by itself when something is wrong returns false (or NULL) then, and its
  * caller just returns.
@@ -142,6 +143,7 @@ void receipt_body(struct exchange *ex);
 void health_body(struct exchange *ex);
 void ready_body(struct exchange *ex);
 void metrics_body(struct exchange *ex);
+void openapi_body(struct exchange *ex);
 void admin_head(struct exchange *ex);
 void status_body(struct exchange *ex);
 void rotate_body(struct exchange *ex);
