@@ -14,3 +14,9 @@ suite_end() {
     echo "$suite_name: $suite_ok ok, $suite_bad not ok in $((SECONDS - suite_start)) s"
     [ "$suite_bad" -eq 0 ]
 }
+
+# Packages of the tests that node runs; says nothing when all is there.
+node_packages() {
+    [ tests/e2e/node_modules/.package-lock.json -nt tests/e2e/package-lock.json ] ||
+        (cd tests/e2e && npm ci --no-audit --no-fund --silent)
+}
