@@ -189,7 +189,7 @@ static bool look(struct guest *g)
         return dismiss(g);
     }
     bool alike =
-        protocol_spoken(PROTOCOL_HTTP2) && memcmp(bytes, WIRE_PREFACE + g->early, (size_t)n) == 0;
+        protocol_spoken(PROTOCOL_HTTP2) && memcmp(bytes, &WIRE_PREFACE[g->early], (size_t)n) == 0;
     if (!alike)
         return hand_over(g, PROTOCOL_HTTP1);
     return (size_t)n == wanted ? hand_over(g, PROTOCOL_HTTP2) : take_early(g, (size_t)n);
