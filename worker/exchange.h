@@ -81,7 +81,7 @@ struct exchange {
     struct str method_text;
     struct str target;            /* as received */
     struct str path, query;       /* still percent-encoded; query without '?' */
-    const struct header *headers; /* at most EXCHANGE_HEADERS; the transport keeps them small */
+    const struct header *headers; /* at most EXCHANGE_HEADERS; parked or streaming: only Origin */
     size_t nheaders;
     struct buf body;   /* whole; at most body_limit */
     size_t body_limit; /* the application lowers it in on_head; born limits.request */

@@ -7,7 +7,7 @@
  * - A window of zero, of a stream or of the connection, holds that one only. What we take in is
  *   bounded by the windows we open: a request body by H2_STREAM_WINDOW, the connection by
  *   H2_CONNECTION_WINDOW.
- * - A fault in a request (h2_fault_table.h, or RFC 9113's own) costs its stream; a fault in the
+ * - A fault in a request (h1_fault_table.h, or RFC 9113's own) costs its stream; a fault in the
  *   connection, or abuse (h2_limits.h), ends it with GOAWAY.
  * - A peer that closes its sending side, or resets a stream, gets no more answers: it is gone.
  * - Deadlines are absolute: head_timeout for the preface and for a header section, body_timeout for
