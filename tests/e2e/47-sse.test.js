@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { EventSource } from 'eventsource';
 import { Chain } from './lib/chain.js';
-import { EventStream } from './lib/events.js';
+import { EventStream, Parser } from './lib/events.js';
 import { NOBODY, payloads, problem, status } from './lib/expect.js';
+import { H2 } from './lib/h2.js';
 import { withServer } from './lib/harness.js';
 import { anonymous } from './lib/proc.js';
 import { until } from './lib/wait.js';
@@ -209,6 +210,37 @@ withServer('an event stream', { grade: 'memory', sections: { server: { keepalive
             curl.kill('SIGKILL');
         }
     });
+});
+
+withServer('event streams on one HTTP/2 connection', { grade: 'memory', tls: true, workers: 1 }, (check) => {
+    for (const road of ['clear', 'TLS']) {
+        check(`by ${road}: one that is not read holds no other`, async (server) => {
+            const { client } = server;
+            const N = 20;
+            const connection = new H2(road === 'TLS' ? server.tls.url : server.url, server.key, { ca: server.tls.certificate });
+            const sessions = await Promise.all(Array.from({ length: N }, (_, i) => client.session(`${road}${i}`)));
+            const seen = sessions.map(() => []);
+            const streams = sessions.map(({ session, cursor }, i) => {
+                const parser = new Parser((item) => item.data && seen[i].push(JSON.parse(item.data).data));
+                const stream = connection.open('GET', `/v1/sessions/${session}/messages?cursor=${cursor}`, { headers: { accept: 'text/event-stream' } });
+                stream.setEncoding('utf8');
+                if (i > 0) stream.on('data', (text) => parser.feed(text)); // nobody reads the first one
+                return { stream, parser };
+            });
+            const big = 'x'.repeat(20 * 1024);
+            for (let round = 0; round < 30; round++) {
+                status(await client.post('/v1/publish', { messages: sessions.map(({ session }, i) => ({ session, data: i ? round : big })) }), 200);
+            }
+            await until('the others have everything', () => seen.slice(1).every((one) => one.length === 30));
+            for (const one of seen.slice(1)) assert.deepEqual(one, numbers(30));
+            streams[0].stream.on('data', (text) => streams[0].parser.feed(text));
+            await until('it catches up', () => seen[0].length === 30);
+            const { cursor } = (await client.pick(sessions[1].session)).json;
+            await until('delivered says so', async () => (await client.get(`/v1/sessions/${sessions[1].session}`)).json.delivered === cursor);
+            connection.close();
+            await until('all are gone', async () => await server.metric('restante_streams') === 0);
+        });
+    }
 });
 
 withServer('an event stream through kills', { sections: { server: { drain: '3s', retry: '100ms' } } }, (check) => {

@@ -20,7 +20,7 @@ after(async () => {
 });
 
 async function pageOf(origin) {
-    const page = await browser.newPage();
+    const page = await browser.newPage({ ignoreHTTPSErrors: true });
     await page.goto(origin);
     return page;
 }
@@ -142,4 +142,48 @@ withOrigins('an EventSource', ['*'], async (server) => {
     status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
     await until('it is closed for good', () => page.evaluate(() => window.source.readyState === EventSource.CLOSED), 20);
     await page.close();
+});
+
+const POLLS = 100;
+
+withServer('a page with a hundred long-polls', { grade: 'memory', tls: true, workers: 1, sections: { cors: { origins: ['*'] } } }, (check) => {
+    check('has them all in flight on one connection, over HTTP/2', async (server) => {
+        const { client } = server;
+        const page = await pageOf(home.origin);
+        const opened = await Promise.all(Array.from({ length: POLLS }, (_, i) => client.session(`s${i}`)));
+        const before = await server.metric('restante_connections');
+        await page.evaluate(([url, polls]) => {
+            window.answers = Promise.all(polls.map(async ({ session, cursor, token }) => {
+                const answer = await fetch(`${url}/v1/sessions/${session}/messages?cursor=${cursor}&wait=30`, { headers: { Authorization: `Bearer ${token}` } });
+                return (await answer.json()).messages.map((message) => message.data);
+            }));
+        }, [server.tls.url, opened]);
+        await until('all are parked', async () => await server.metric('restante_polls_parked') === POLLS, 20);
+        // HTTP/1.1 would have parked six.
+        assert.ok(await server.metric('restante_connections') - before <= 3);
+        const messages = opened.map(({ session }, i) => ({ session, data: i }));
+        status(await client.post('/v1/publish', { messages }), 200);
+        assert.deepEqual(await page.evaluate(() => window.answers), opened.map((_, i) => [i]));
+        await page.close();
+    }, 60);
+
+    check('and EventSources beside them', async (server) => {
+        const { client } = server;
+        const page = await pageOf(home.origin);
+        const opened = await Promise.all(Array.from({ length: 20 }, (_, i) => client.session(`e${i}`)));
+        await page.evaluate(([url, sessions]) => {
+            window.seen = sessions.map(() => []);
+            sessions.forEach(({ session, cursor, token }, i) => {
+                const source = new EventSource(`${url}/v1/sessions/${session}/messages?cursor=${cursor}&access_token=${token}`);
+                source.onmessage = (event) => window.seen[i].push(JSON.parse(event.data).data);
+            });
+        }, [server.tls.url, opened]);
+        await until('all are open', async () => await server.metric('restante_streams') === 20, 20);
+        for (let round = 0; round < 3; round++) {
+            status(await client.post('/v1/publish', { messages: opened.map(({ session }) => ({ session, data: round })) }), 200);
+        }
+        await until('all have all', () => page.evaluate(() => window.seen.every((one) => one.length === 3)), 20);
+        assert.deepEqual(await page.evaluate(() => window.seen), opened.map(() => [0, 1, 2]));
+        await page.close();
+    }, 60);
 });
