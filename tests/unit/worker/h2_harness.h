@@ -315,6 +315,31 @@ HARNESS_UNUSED static bool has_field(const struct answer *a, const char *line)
     return strstr(a->fields, line) != NULL;
 }
 
+#ifdef CMOCKA_H_ /* a fuzzer has none */
+/* An answer of ours to what a request did wrong; the connection goes on. */
+HARNESS_UNUSED static void assert_refused(const struct answer *a, const char *status,
+                                          const char *reason)
+{
+    char line[32], member[64];
+    snprintf(line, sizeof(line), ":status: %s\n", status);
+    snprintf(member, sizeof(member), "\"reason\":\"%s\"", reason);
+    if (!has_field(a, line) || !strstr(body_of(a), member))
+        fail_msg("%s %s expected, got %s%s", status, reason, a->fields, body_of(a));
+    assert_true(a->ended);
+    assert_true(has_field(a, "content-type: application/problem+json\n"));
+    assert_int_equal(P.goaways, 0);
+}
+
+HARNESS_UNUSED static char *filled(char c, size_t n)
+{
+    char *p = malloc(n + 1);
+    assert_non_null(p);
+    memset(p, c, n);
+    p[n] = '\0';
+    return p;
+}
+#endif
+
 HARNESS_UNUSED static uint64_t counted(enum metric m)
 {
     return H.metrics->v[m];
