@@ -37,9 +37,9 @@ class Http1 {
         this.turn = 0;
     }
 
-    ask(path, headers) {
+    ask(method, path, headers, body) {
         const agent = this.agents[this.turn++ % CONNECTIONS];
-        const request = this.module.request(new URL(path, this.origin), { ...this.options, agent, headers });
+        const request = this.module.request(new URL(path, this.origin), { ...this.options, agent, method, headers });
         const answer = new Promise((resolve, reject) => {
             request.on('error', reject);
             request.once('response', (body) => resolve({
@@ -48,7 +48,7 @@ class Http1 {
                 body: measured(body, body.headers['content-length']),
             }));
         });
-        request.end();
+        request.end(body);
         return { answer, drop: () => request.destroy() }; // its connection goes along
     }
 
@@ -95,11 +95,12 @@ class Http2 {
         return session;
     }
 
-    ask(path, headers) {
+    ask(method, path, headers, body) {
         const at = this.turn++ % CONNECTIONS;
         const known = this.sessions[at];
         const session = known && !known.closed && !known.destroyed ? known : this.#connect(at);
-        const stream = session.request({ ':path': path, ...headers }, { endStream: true });
+        const stream = session.request({ ':method': method, ':path': path, ...headers }, { endStream: body === undefined });
+        if (body !== undefined) stream.end(body);
         const answer = new Promise((resolve, reject) => {
             stream.on('error', reject);
             stream.once('close', () => reject(broken('the stream closed without an answer')));

@@ -104,7 +104,7 @@ async function main() {
         const ledger = new Ledger([...world.made.keys()]);
         const { wanderers, readers, acked, figures } = makeReaders(server, ways.roads, random.fork(), world);
         const publishers = Array.from({ length: PUBLISHERS }, (_, id) =>
-            new Publisher(id, server.newClient(), random.fork(), world, ledger));
+            new Publisher(id, { carriers: ways.carriers, credential: server.key, random: random.fork(), world, ledger }));
         monkey = new Monkey(server, random.fork());
         let settled = false;
         const reading = readers.map((reader) =>

@@ -1,18 +1,27 @@
 // A publisher as it ought to be: it waits for its answer, and repeats with the same keys until it has
-// one.
+// one. Each attempt goes by whatever carrier chance names, and at times it is the publisher who does
+// not wait.
 
 import assert from 'node:assert/strict';
-import { pause, persist } from '../e2e/lib/wait.js';
+import { MSGPACK, pack, unpack } from '../e2e/lib/msgpack.js';
+import { isBroken, pause, until } from '../e2e/lib/wait.js';
+import { Trip, gather } from './trip.js';
 
 const BATCH = 20;
 const PACE_MS = 5;
 const PATIENCE = 90; // seconds until a message must be accepted
+const MOST_CUT_MS = 200;
 const PADS = [[60, 300], [1, 100000]]; // [weight, longest padding]
+
+const ENCODINGS = [
+    { type: 'application/json', encode: JSON.stringify, decode: (bytes) => JSON.parse(bytes.toString('utf8')) },
+    { type: MSGPACK, encode: pack, decode: unpack },
+];
 
 /** world: {mailboxes, group}, the sessions alone and those of the subject "group". */
 export class Publisher {
-    constructor(id, client, random, world, ledger) {
-        Object.assign(this, { id, client, random, world, ledger });
+    constructor(id, { carriers, credential, random, world, ledger }) {
+        Object.assign(this, { id, carriers, credential, random, world, ledger });
         this.n = 0;
         this.requests = 0;
         this.attempts = 0;
@@ -37,24 +46,44 @@ export class Publisher {
         return { ...this.#target(), n, data, key: `${this.id}-${n}` };
     }
 
-    #ask(messages) {
-        this.attempts++;
+    /** The request for these messages, the same however often it is made. */
+    #request(messages) {
+        const { type, encode, decode } = this.random.pick(ENCODINGS);
+        const headers = { authorization: `Bearer ${this.credential}`, 'content-type': type, accept: type };
         if (messages.length > 1) {
             const rows = messages.map(({ to, data, key }) => ({ ...to, data, key }));
-            return this.client.post('/v1/publish', { messages: rows });
+            return { path: '/v1/publish', headers, body: encode({ messages: rows }), decode };
         }
         const [{ to, data, key }] = messages;
         const path = to.subject ? `/v1/subjects/${to.subject}/messages` : `/v1/sessions/${to.session}/messages`;
-        return this.client.post(path, { data }, { headers: { 'Idempotency-Key': key } });
+        return { path, headers: { ...headers, 'idempotency-key': key }, body: encode({ data }), decode };
+    }
+
+    /** One attempt: {status, value}, or null when it must be repeated. */
+    async #attempt({ path, headers, body, decode }) {
+        this.attempts++;
+        const cut = this.random.below(10) === 0 ? { ms: this.random.below(MOST_CUT_MS), connection: this.random.below(2) === 0 } : null;
+        try {
+            const trip = new Trip(this.random.pick(this.carriers), { wait: 0, cut }, 'POST', path, headers, body);
+            return await trip.through(`an answer to POST ${path}`, async (answer) => {
+                const bytes = await gather(answer.body);
+                if (trip.wasCut || answer.status === 503) return null;
+                return { status: answer.status, value: answer.status < 300 ? decode(bytes) : String(bytes) };
+            });
+        } catch (error) {
+            if (isBroken(error)) return null;
+            throw error;
+        }
     }
 
     async #publish() {
         const size = this.random.below(3) === 0 ? 1 + this.random.below(BATCH) : 1;
         const messages = Array.from({ length: size }, () => this.#message());
-        const answer = await persist('a publish is accepted', () => this.#ask(messages), PATIENCE);
+        const request = this.#request(messages);
+        const answer = await until('a publish is accepted', () => this.#attempt(request), PATIENCE);
         const good = (row) => row.status === 200 || row.status === 201;
-        assert.ok(good(answer), `${answer.status} ${answer.text}`);
-        for (const row of answer.json.results ?? []) {
+        assert.ok(good(answer), `${answer.status} ${answer.value}`);
+        for (const row of answer.value.results ?? []) {
             assert.ok(good(row) && (row.results ?? []).every(good), `${JSON.stringify(row)}`);
         }
         for (const { sessions, data } of messages) for (const session of sessions) this.ledger.add(session, data);
@@ -62,7 +91,7 @@ export class Publisher {
     }
 
     async run() {
-        while (this.running && !this.client.closed) {
+        while (this.running) {
             await this.#publish();
             await pause(this.random.below(PACE_MS));
         }

@@ -9,10 +9,10 @@
 // whole messages had come before.
 
 import { MSGPACK, unpack } from '../e2e/lib/msgpack.js';
-import { isBroken, within } from '../e2e/lib/wait.js';
+import { isBroken } from '../e2e/lib/wait.js';
 import { makeCarriers } from './carriers.js';
+import { Trip, gather } from './trip.js';
 
-const PATIENCE = 60000; // ms that an answer may take beyond the wait that was asked for
 const JSON_TYPE = 'application/json';
 const EVENTS = 'text/event-stream';
 
@@ -20,12 +20,6 @@ const decoders = {
     [JSON_TYPE]: (bytes) => JSON.parse(bytes.toString('utf8')),
     [MSGPACK]: unpack,
 };
-
-async function gather(body) {
-    const parts = [];
-    for await (const part of body) parts.push(part);
-    return Buffer.concat(parts);
-}
 
 /** Events of a stream as a browser parses them: {id, event, data, retry}. A last one cut short is none. */
 async function* events(body) {
@@ -45,50 +39,6 @@ async function* events(body) {
     }
 }
 
-/** One call of a carrier, broken off where the limits say so. */
-class Trip {
-    constructor(carrier, { wait, cut }, path, headers) {
-        this.cut = cut;
-        this.wasCut = false;
-        this.call = carrier.ask(path, headers);
-        this.seconds = (wait + PATIENCE) / 1000;
-        if (cut?.ms !== undefined) this.timer = setTimeout(() => this.#cutOff(), cut.ms);
-    }
-
-    #cutOff() {
-        this.wasCut = true;
-        this.call.drop(this.cut.connection);
-    }
-
-    /** The answer's body, up to where it is cut. */
-    async* #body(body) {
-        let left = this.cut?.bytes ?? Infinity;
-        for await (const part of body) {
-            if (this.wasCut) return;
-            yield part.length > left ? part.subarray(0, left) : part;
-            left -= part.length;
-            if (left <= 0 && !this.wasCut) this.#cutOff();
-        }
-    }
-
-    /** What read(answer) makes of it. */
-    async through(what, read) {
-        try {
-            return await within(this.seconds, what, (async () => {
-                const answer = await this.call.answer;
-                return read({ ...answer, body: this.#body(answer.body) });
-            })());
-        } finally {
-            clearTimeout(this.timer);
-            this.call.answer.catch(() => {}); // told already, or nobody waits for it
-        }
-    }
-
-    drop() {
-        this.call.drop(false);
-    }
-}
-
 const pathOf = (session, query) => `/v1/sessions/${session}/messages?${new URLSearchParams(query)}`;
 
 /** GET: one answer, at once or when there is something. */
@@ -97,7 +47,7 @@ function pickup(carrier, type, waits, credential) {
         const { limit, bytes, ack } = limits;
         const wait = waits ? limits.wait : 0;
         const query = { cursor, limit, max_bytes: bytes, wait: `${wait}ms`, ...(ack ? { ack: 1 } : {}) };
-        const trip = new Trip(carrier, limits, pathOf(session, query), { accept: type, authorization: `Bearer ${credential}` });
+        const trip = new Trip(carrier, limits, 'GET', pathOf(session, query), { accept: type, authorization: `Bearer ${credential}` });
         const nothing = { status: 204, messages: [], cursor, cut: true };
         try {
             return await trip.through(`an answer by ${carrier.name}`, async ({ status, headers, body }) => {
@@ -141,7 +91,7 @@ function eventStream(carrier, lastEventId, credential) {
         const query = { access_token: credential, ...(lastEventId ? {} : { cursor }), ...(limits.ack ? { ack: 1 } : {}) };
         const headers = { accept: EVENTS, ...(lastEventId ? { 'last-event-id': cursor } : {}) };
         const seen = { status: 200, messages: [], cursor, truncated: [] };
-        const trip = new Trip(carrier, limits, pathOf(session, query), headers);
+        const trip = new Trip(carrier, limits, 'GET', pathOf(session, query), headers);
         let left = false;
         const leave = () => {
             left = true;
@@ -173,7 +123,7 @@ function eventStream(carrier, lastEventId, credential) {
     };
 }
 
-/** Every road to this server ({url, tls}); close them when done. */
+/** Every road to this server ({url, tls}), and the carriers below them; close them when done. */
 export function makeRoads(server, credential) {
     const carriers = makeCarriers(server);
     const roads = carriers.flatMap((carrier) => [
@@ -185,5 +135,5 @@ export function makeRoads(server, credential) {
         { name: `events by Last-Event-ID, ${carrier.name}`, pick: eventStream(carrier, true, credential) },
     ]);
     const close = () => carriers.forEach((carrier) => carrier.close());
-    return { roads, close };
+    return { roads, carriers, close };
 }
