@@ -144,6 +144,32 @@ with httpx.Client(http1=False, http2=True, verify=ca, headers={"Authorization": 
         assert.deepEqual(h2.goaways, []);
     }));
 
+    check('large bodies both ways, over TLS', async (server) => withH2(server, { url: tlsUrl, tls: true }, async (h2) => {
+        const { session } = await server.client.session('large');
+        const target = `/v1/sessions/${session}/messages`;
+        const texts = Array.from({ length: 12 }, (_, i) => String.fromCharCode(97 + i).repeat(250000));
+        const sent = await Promise.all(texts.map((data) => h2.post(target, { data })));
+        for (const answer of sent) status(answer, 201);
+        const got = await Promise.all(Array.from({ length: 3 }, () => h2.get(`${target}?max_bytes=8000000`)));
+        for (const answer of got) assert.deepEqual(payloads(answer).sort(), texts);
+    }));
+
+    check('an event stream', async (server) => withH2(server, {}, async (h2) => {
+        const { session } = await server.client.session('events');
+        const stream = h2.open('GET', `/v1/sessions/${session}/messages`, { headers: { accept: 'text/event-stream' } });
+        stream.setEncoding('utf8');
+        let text = '';
+        stream.on('data', (part) => { text += part; });
+        await new Promise((resolve) => stream.once('response', resolve));
+        for (let i = 0; i < 3; i++) {
+            status(await h2.post(`/v1/sessions/${session}/messages`, { data: { i } }), 201); // on the same connection
+            await until('the event is there', () => text.includes(`"data":{"i":${i}}`));
+        }
+        stream.on('error', () => {});
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+        await until('the stream is gone', async () => await server.metric('restante_streams') === 0);
+    }));
+
     check('the log names the protocol', async (server) => withH2(server, {}, async (h2) => {
         const answer = await h2.get('/healthz', { headers: { 'x-request-id': 'h2-log' } });
         assert.equal(answer.headers['x-request-id'], 'h2-log');
