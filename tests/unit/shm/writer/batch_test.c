@@ -11,6 +11,7 @@
 #include "shm/page.h"
 
 #include <errno.h>
+#include <poll.h>
 
 static const uint8_t alice[SESSION_ID_SIZE] = {1}, bob[SESSION_ID_SIZE] = {2};
 
@@ -261,6 +262,58 @@ static void a_store_that_another_writer_took_is_left(void **state)
     assert_int_equal(r.code, CODE_OK);
 }
 
+/* A worker that takes no completions: it is condemned, its commands are applied all the same, and
+ * the others are answered (rule 3: the writer never waits). */
+static void a_full_reply_ring_costs_its_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct board_seat *deaf = &f->rig.board->seat[0];
+    struct metric_block *m = f->writer->metrics;
+    uint64_t opened = rig_open_session(&f->rig, 1, alice, "alice");
+    rig_run(f->writer);
+    assert_int_equal(expect_reply(f, 1, opened).code, CODE_OK);
+    for (int i = 0; i < 4000 && m->v[METRIC_COMPLETIONS_LOST] == 0; i++) {
+        rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+        rig_run(f->writer);
+    }
+    assert_int_equal(m->v[METRIC_COMPLETIONS_LOST], 1);
+    assert_int_equal(atomic_load(&deaf->condemned), atomic_load(&deaf->generation));
+    uint64_t last = f->writer->meta.last_seq;
+    uint64_t id = rig_append(&f->rig, 1, alice, NULL, "1", MESSAGE_JSON);
+    rig_run(f->writer);
+    assert_int_equal(expect_reply(f, 1, id).seq, last + 1);
+    assert_int_equal(atomic_load(&f->rig.board->seat[1].condemned), 0);
+    assert_int_equal(m->v[METRIC_COMMANDS_APPLIED], last + 2);
+}
+
+/* At every writer start (rule 1): whoever lives on the feed looks into the store once, and all are
+ * woken, since a dead writer may have moved heads without ringing. */
+static void a_new_writer_rings_and_sends_to_the_store(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+    rig_run(f->writer);
+    stop_writer(f->writer);
+    struct buf body;
+    buf_init(&body, 65536);
+    struct feed_record rec;
+    while (feed_next(&f->rig.feed, &f->rig.reader, &rec, &body) == 1)
+        ;
+    for (int i = 0; i < 2; i++)
+        bell_wake(&(struct bell){f->rig.bell_fd[i], &f->rig.board->seat[i].asleep});
+
+    f->writer = rig_writer(&f->rig);
+    assert_int_equal(feed_next(&f->rig.feed, &f->rig.reader, &rec, &body), 1);
+    assert_int_equal(rec.type, FEED_LAP);
+    assert_int_equal(rec.seq, 1);
+    for (int i = 0; i < 2; i++) {
+        struct pollfd p = {.fd = f->rig.bell_fd[i], .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 0), 1);
+    }
+    buf_free(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +330,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ephemeral_is_fed_and_commits_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_travels_as_a_lap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_reply_ring_costs_its_worker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_writer_rings_and_sends_to_the_store, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_another_writer_took_is_left, set_up,
                                         tear_down),
     };

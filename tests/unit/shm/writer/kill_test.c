@@ -2,6 +2,7 @@
  * commit writes; whoever comes next finishes or forgets. Afterwards every command was answered
  * once, every accepted message is in the store and on the feed exactly once, in order (rules 1 and
  * 2). */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +36,14 @@ static void pass(const char *name);
 
 static unsigned passes, die_at;
 static bool armed;
+static bool disk_fills; /* after the writer's recovery, in its child */
+static bool disk_full;
+
+static bool full(void)
+{
+    errno = ENOSPC;
+    return disk_full;
+}
 
 static void pass(const char *name)
 {
@@ -46,6 +55,8 @@ static void pass(const char *name)
 /* LMDB's writes are steps too: before and after each. */
 static ssize_t counted_pwrite(int fd, const void *p, size_t n, off_t at)
 {
+    if (full())
+        return -1;
     pass("before pwrite");
     ssize_t done = syscall(SYS_pwrite64, fd, p, n, at);
     pass("after pwrite");
@@ -66,6 +77,8 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
 {
+    if (full())
+        return -1;
     pass("before writev");
     ssize_t done = syscall(SYS_writev, fd, iov, n);
     pass("after writev");
@@ -87,6 +100,7 @@ static int run_writer(struct rig *r, unsigned at, unsigned *ret_passes)
         die_at = at;
         armed = true;
         struct writer *w = rig_writer(r);
+        disk_full = disk_fills;
         rig_run(w);
         armed = false;
         _exit(write(report[1], &passes, sizeof(passes)) == sizeof(passes) ? 0 : 1);
@@ -99,7 +113,7 @@ static int run_writer(struct rig *r, unsigned at, unsigned *ret_passes)
     if (WEXITSTATUS(status) == 0)
         assert_int_equal(read(report[0], &n, sizeof(n)), sizeof(n));
     close(report[0]);
-    if (ret_passes)
+    if (ret_passes && WEXITSTATUS(status) == 0)
         *ret_passes = n;
     return WEXITSTATUS(status);
 }
@@ -288,12 +302,78 @@ static void death_with_a_lapped_feed(void **state)
     die_everywhere(true, false);
 }
 
+/* A session without commands, all answered. */
+static void open_alice(struct rig *r)
+{
+    struct rig_reply reply;
+    rig_open(r, "");
+    uint64_t id = rig_open_session(r, 0, alice, "alice");
+    disk_fills = false;
+    assert_int_equal(run_writer(r, 0, NULL), 0);
+    assert_true(rig_reply(r, 0, &reply) && reply.id == id);
+}
+
+/* A refusal is as final as a success: it is committed, so that no successor runs it again. */
+static void death_over_a_refusal(void **state)
+{
+    (void)state;
+    unsigned total = 0;
+    for (unsigned at = 0; at == 0 || at <= total; at++) {
+        struct rig r;
+        struct rig_reply reply, more;
+        open_alice(&r);
+        uint64_t id = rig_ack(&r, 0, alice, 99);
+        assert_int_equal(run_writer(&r, at, &total), at ? DIED : 0);
+        if (at)
+            assert_int_equal(run_writer(&r, 0, NULL), 0);
+        assert_true(rig_reply(&r, 0, &reply));
+        assert_true(reply.id == id && reply.code == CODE_CURSOR_RESET);
+        assert_false(rig_reply(&r, 0, &more));
+        rig_close(&r);
+    }
+    assert_true(total > 10);
+}
+
+/* The disk is full and the writer dies while it says so: what was refused as not stored is not
+ * stored, and nothing is answered twice. */
+static void death_over_a_full_disk(void **state)
+{
+    (void)state;
+    unsigned total = 0;
+    for (unsigned at = 0; at == 0 || at <= total; at++) {
+        struct rig r;
+        struct rig_reply reply, more;
+        open_alice(&r);
+        uint64_t id = rig_append(&r, 0, alice, NULL, "1", MESSAGE_JSON);
+        disk_fills = true;
+        assert_int_equal(run_writer(&r, at, &total), at ? DIED : 0);
+        disk_fills = false;
+        assert_int_equal(run_writer(&r, 0, NULL), 0);
+        uint64_t stored = atomic_load(&r.board->last_seq);
+        if (rig_reply(&r, 0, &reply)) {
+            assert_int_equal(reply.id, id);
+            if (reply.code == CODE_STORE_FULL)
+                assert_int_equal(stored, 0);
+            else
+                assert_true(reply.item == CODE_OK && reply.seq == 1 && stored == 1);
+        } else {
+            assert_true(at != 0);
+            assert_int_equal(stored, 0);
+        }
+        assert_false(rig_reply(&r, 0, &more));
+        rig_close(&r);
+    }
+    assert_true(total > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_death),
         cmocka_unit_test(death_and_deaths_in_recovery),
         cmocka_unit_test(death_with_a_lapped_feed),
+        cmocka_unit_test(death_over_a_refusal),
+        cmocka_unit_test(death_over_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

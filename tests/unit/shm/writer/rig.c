@@ -30,6 +30,10 @@ static void rig_memory(struct rig *r)
 void rig_open(struct rig *r, const char *extra)
 {
     memset(r, 0, sizeof(*r));
+    for (int i = 0; i < 2; i++) {
+        r->bell_fd[i] = bell_create();
+        must(r->bell_fd[i] >= 0);
+    }
     log_init(LOG_ERROR + 1, STDERR_FILENO, "writer", -1); /* refusals here are meant */
     snprintf(r->dir, sizeof(r->dir), "/tmp/restante-rig-XXXXXX");
     must(mkdtemp(r->dir));
@@ -61,6 +65,8 @@ void rig_restart(struct rig *r)
 
 void rig_close(struct rig *r)
 {
+    for (int i = 0; i < 2; i++)
+        close(r->bell_fd[i]);
     rings_unmap(&r->rings);
     feed_unmap(&r->feed);
     board_unmap(r->board);
@@ -84,7 +90,7 @@ struct writer *rig_writer(struct rig *r)
     w->bell = (struct bell){-1, &w->seat->asleep};
     w->supervisor_bell = (struct bell){-1, &r->board->seat[BOARD_SUPERVISOR].asleep};
     for (int i = 0; i < 2; i++)
-        w->worker_bell[i] = (struct bell){-1, &r->board->seat[i].asleep};
+        w->worker_bell[i] = (struct bell){r->bell_fd[i], &r->board->seat[i].asleep};
     buf_init(&w->scratch, w->rings.inbox[0].size);
     buf_init(&w->completion, w->rings.reply[0].size / 2);
     char path[128];

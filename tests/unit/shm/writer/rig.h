@@ -13,6 +13,7 @@ struct rig {
     struct rings rings;
     struct feed feed;
     struct heritage heritage;
+    int bell_fd[2]; /* of the workers */
     uint64_t inbox_head[2], reply_pos[2];
     uint64_t last_id;
     struct feed_reader reader;

@@ -236,6 +236,51 @@ static void leases_of_a_dead_worker_are_cut(void **state)
     assert_int_not_equal(lease_of(f, 12), 0);
 }
 
+static uint64_t log_rows(struct fixture *f)
+{
+    struct txn *t;
+    assert_int_equal(store_write(f->writer->store, &t), 0);
+    uint64_t n = txn_entries(t, DB_LOG);
+    txn_done(t);
+    return n;
+}
+
+/* A thousand messages acked, or dropped with their session: at most WRITER_DELETES rows go in one
+ * transaction, the rest in those after it (rule 6). */
+static void large_deletes_are_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct rig_reply r;
+    enum { N = 3 * WRITER_DELETES };
+    for (int way = 0; way < 2; way++) {
+        const uint8_t *id = way ? bob : alice;
+        rig_open_session(&f->rig, 0, id, "somebody");
+        for (int i = 0; i < N; i++) {
+            rig_append(&f->rig, 0, id, NULL, "1", MESSAGE_JSON);
+            if (i % 64 == 63)
+                rig_run(f->writer);
+            while (rig_reply(&f->rig, 0, &r))
+                ;
+        }
+        rig_run(f->writer);
+        uint64_t had = log_rows(f);
+        if (way)
+            later(f, 2 * HOUR_MS); /* both expire */
+        else
+            rig_ack(&f->rig, 0, id, f->writer->meta.last_seq);
+        unsigned transactions = 0;
+        while (had > 2 && transactions < 50) {
+            turns(f, 1);
+            uint64_t has = log_rows(f);
+            assert_true(had - has <= WRITER_DELETES + 2); /* and the heads of ended sessions */
+            transactions += has < had;
+            had = has;
+            later(f, 1000);
+        }
+        assert_true(transactions >= 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(commands_run_beside_a_damaged_front, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_malformed_row_is_passed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_session_fails_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_deletes_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leases_of_a_dead_worker_are_cut, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
