@@ -232,6 +232,10 @@ int writer_main(const struct heritage *h, struct conf *conf)
         buf_free(&w->scratch);
         buf_free(&w->completion);
     }
+    if (w->rings.map)
+        rings_unmap(&w->rings);
+    if (w->feed.control)
+        feed_unmap(&w->feed);
     if (lock >= 0)
         close(lock);
     free(w);
