@@ -6,16 +6,19 @@
 #include "worker/rest_priv.h"
 
 __asm__(".pushsection .rodata\n"
-        "openapi_begin:\n"
-        ".incbin \"etc/openapi.json\"\n"
-        "openapi_end:\n"
+        ".balign 8\n"
+        "openapi_size:\n"
+        ".quad 2f - 1f\n"
+        "openapi_text:\n"
+        "1: .incbin \"etc/openapi.json\"\n"
+        "2:\n"
         ".popsection\n");
 
-extern const char openapi_begin[] __attribute__((visibility("hidden")));
-extern const char openapi_end[] __attribute__((visibility("hidden")));
+extern const uint64_t openapi_size __attribute__((visibility("hidden")));
+extern const char openapi_text[] __attribute__((visibility("hidden")));
 
 void openapi_body(struct exchange *ex)
 {
-    buf_append(&ex->out_body, openapi_begin, (size_t)(openapi_end - openapi_begin));
+    buf_append(&ex->out_body, openapi_text, openapi_size);
     exchange_answer(ex, 200, JSON_TYPE);
 }
