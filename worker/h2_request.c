@@ -197,8 +197,9 @@ void h2_body(struct h2 *c, struct h2_stream *rq, struct str bytes)
         h1_fault_answer(ex, H1_BODY_SIZE);
         return;
     }
-    if (buf_append_str(&ex->body, bytes) != 0) {
-        h1_fault_answer(ex, H1_MEMORY);
+    int err = exchange_take_body(ex, bytes);
+    if (err) {
+        h1_fault_answer(ex, err == -EDQUOT ? H1_BODIES : H1_MEMORY);
         return;
     }
     c->held += bytes.n;

@@ -179,6 +179,31 @@ static void test_bodies_beyond_memory_wait(void **state)
     assert_true(P.window[1] > 0);
 }
 
+/* What all bodies of the worker hold together counts, and is given back. */
+static void test_bodies_have_a_ceiling(void **state)
+{
+    (void)state;
+    static char bytes[8192];
+    memset(bytes, 'b', sizeof(bytes));
+    H.conf.limit_bodies = 20000;
+    post(1, "/echo");
+    send_frame(NGHTTP2_DATA, 0, 1, bytes, sizeof(bytes));
+    send_frame(NGHTTP2_DATA, 0, 1, bytes, sizeof(bytes));
+    post(3, "/echo");
+    send_frame(NGHTTP2_DATA, END_STREAM, 3, bytes, sizeof(bytes));
+    h2_turn();
+    assert_true(strncmp(answer_of(3)->fields, ":status: 503\n", 13) == 0);
+    assert_int_equal(H.metrics->v[METRIC_BODIES_REFUSED], 1);
+    send_frame(NGHTTP2_DATA, END_STREAM, 1, bytes, 0);
+    h2_turn();
+    assert_int_equal(answer_of(1)->body.len, 2 * sizeof(bytes));
+    assert_int_equal(H.w.bodies, 0);
+    post(5, "/echo");
+    send_frame(NGHTTP2_DATA, END_STREAM, 5, bytes, sizeof(bytes));
+    h2_turn();
+    assert_int_equal(answer_of(5)->body.len, sizeof(bytes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +218,7 @@ int main(void)
         H2_TEST(test_expect_is_answered_when_the_body_is_wanted),
         H2_TEST(test_windows_are_given_back),
         H2_TEST(test_bodies_beyond_memory_wait),
+        H2_TEST(test_bodies_have_a_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
