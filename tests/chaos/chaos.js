@@ -26,6 +26,7 @@ const GROUP = 3; // sessions of one subject
 const PUBLISHERS = 4;
 const SETTLE_SECONDS = 90;
 const SECONDS_A_CHANGE = 5; // at the very most, on average
+const PROGRESS_MS = 60000;
 
 const { values: args } = parseArgs({
     options: {
@@ -74,9 +75,14 @@ function makeReaders(server, roads, random, { mailboxes, group, made }) {
 
 /** For so many seconds, and until every wanderer has changed its road so often. */
 async function last(seconds, changes, wanderers) {
-    await pause(seconds * 1000);
-    await until(`${changes} changes of road`, () => wanderers.every((wanderer) => wanderer.changes >= changes),
-        changes * SECONDS_A_CHANGE);
+    const least = () => Math.min(...wanderers.map((wanderer) => wanderer.changes));
+    const progress = setInterval(() => console.log(`chaos: at least ${least()} changes of road each so far`), PROGRESS_MS);
+    try {
+        await pause(seconds * 1000);
+        await until(`${changes} changes of road`, () => least() >= changes, SETTLE_SECONDS + changes * SECONDS_A_CHANGE);
+    } finally {
+        clearInterval(progress);
+    }
 }
 
 async function main() {

@@ -20,6 +20,7 @@ export const RESTANTED = path.join(BUILD, 'restanted');
 export const RESTANTE = path.join(BUILD, 'restante');
 
 const LOG_KEPT = 1 << 20;
+const BUG_LINES = 20; // of a sanitizer's report
 const MEMORY_MAP = 256 << 20;
 
 /** A port below the ephemeral range, so that no outgoing connection can take it over a restart. */
@@ -212,7 +213,8 @@ export class Server {
             if (this.ownsDir) fs.rmSync(this.dir, { recursive: true, force: true });
             if (this.shm) fs.rmSync(this.shm, { recursive: true, force: true });
         }
-        const bug = this.log.split('\n').find((line) => /"event":"panic"|ERROR: \w+Sanitizer|runtime error:/.test(line));
-        if (bug) throw new Error(`a bug was logged: ${bug}`);
+        const lines = this.log.split('\n');
+        const bug = lines.findIndex((line) => /"event":"panic"|ERROR: \w+Sanitizer|runtime error:/.test(line));
+        if (bug >= 0) throw new Error(`a bug was logged: ${lines.slice(bug, bug + BUG_LINES).join('\n')}`);
     }
 }
