@@ -81,6 +81,30 @@ static void test_values_and_kinds_in_the_text(void **state)
     buf_free(&b);
 }
 
+/* Nothing, or {name="value",...}. */
+static void assert_labels(const char *at)
+{
+    if (*at == '\0')
+        return;
+    assert_int_equal(*at, '{');
+    do {
+        char label[64], of[64];
+        int end = 0;
+        at++;
+        assert_int_equal(sscanf(at, "%63[a-z]=\"%63[a-z0-9_.]\"%n", label, of, &end), 2);
+        assert_true(end > 0);
+        at += end;
+    } while (*at == ',');
+    assert_string_equal(at, "}");
+}
+
+static void note(char *seen, size_t size, const char *what)
+{
+    assert_null(strstr(seen, what));
+    assert_true(strlen(seen) + strlen(what) < size);
+    strcat(seen, what);
+}
+
 /* The lines after "# HELP": a name's HELP and TYPE come once, before all of its samples, and the
  * samples of one name stand together; no sample comes twice. */
 static void test_shape(void **state)
@@ -88,7 +112,7 @@ static void test_shape(void **state)
     (void)state;
     struct buf b;
     char *line, *rest;
-    char name[128] = "", seen[8192] = "";
+    char name[128] = "", seen[32768] = "";
     int samples = 0;
     text_of(&b);
     for (line = strtok_r((char *)b.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
@@ -98,8 +122,7 @@ static void test_shape(void **state)
             assert_true(strlen(line + end) > 0);
             assert_null(strpbrk(line + end, "\\\n"));
             snprintf(what, sizeof(what), "|%s|", key);
-            assert_null(strstr(seen, what));
-            strcat(seen, what);
+            note(seen, sizeof(seen), what);
             strcpy(name, key);
             line = strtok_r(NULL, "\n", &rest);
             assert_int_equal(sscanf(line, "# TYPE %127s %15s%n", key, kind, &end), 2);
@@ -109,23 +132,16 @@ static void test_shape(void **state)
             assert_string_equal(kind, total ? "counter" : "gauge");
             continue;
         }
-        size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
+        size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz_0123456789");
         assert_int_equal(n, strlen(name));
         assert_memory_equal(line, name, n);
         char *value = strrchr(line, ' ');
         assert_non_null(value);
         assert_true(isdigit((unsigned char)value[1]));
         *value = '\0';
-        if (line[n] == '{') {
-            char label[64], of[64];
-            assert_int_equal(sscanf(line + n, "{%63[a-z]=\"%63[a-z0-9_]\"}%n", label, of, &end), 2);
-            assert_int_equal(line[n + (size_t)end], '\0');
-        } else {
-            assert_int_equal(line[n], '\0');
-        }
+        assert_labels(line + n);
         snprintf(what, sizeof(what), "<%s>", line);
-        assert_null(strstr(seen, what));
-        strcat(seen, what);
+        note(seen, sizeof(seen), what);
         samples++;
     }
     assert_int_equal(samples, METRIC_COUNT);
