@@ -103,9 +103,10 @@ static void test_unix_sockets_and_single_workers_need_none(void **state)
     assert_int_equal(steer_set(&l, down, 1), 0);
 }
 
-static char served_by(uint16_t port)
+/* The slot that serves the connection, which is then closed. */
+static char served_by(int fd)
 {
-    struct pollfd p = {.fd = connect_to(port), .events = POLLIN};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     char slot = '?';
 
     assert_int_equal(poll(&p, 1, FAKE_PATIENCE_MS), 1);
@@ -139,17 +140,28 @@ static void wait_after(const struct fake_server *s, const char *first, const cha
     }
 }
 
-/* Rule 9. Worker 0 is stopped: it would take connections and never answer. */
+/* Rule 9. Worker 0 is stopped: it would take connections and never answer. It is killed for it, and
+ * what its successor serves proves nothing: all connections are made before there is one.
+ */
 static void test_other_workers_serve_while_one_is_stopped(void **state)
 {
     struct fake_server s;
+    int fd[BURST];
 
     (void)state;
     fake_start(&s, "listen \"127.0.0.1:0\" { } workers = 2 log { level = \"debug\" }");
+    uint16_t port = port_of(&s);
     kill(fake_pid_of(&s, "worker 0", 1), SIGSTOP);
     wait_after(&s, "\"role_stopped\"", "\"steered\"");
     for (int i = 0; i < BURST; i++)
-        assert_int_equal(served_by(port_of(&s)), '1');
+        fd[i] = connect_to(port);
+    bool alone = !*FAKE_FIND(&s, 2, "\"role_started\"", "\"who\":\"worker 0\"");
+    for (int i = 0; i < BURST; i++) {
+        char slot = served_by(fd[i]);
+        assert_true(slot == '1' || (!alone && slot == '0'));
+    }
+    if (!alone)
+        print_message("the machine is too slow to tell\n");
     wait_after(&s, "\"generation\":2", "\"serving\":2"); /* its successor */
     assert_int_equal(fake_stop(&s), EXIT_OK);
     fake_remove(&s);
