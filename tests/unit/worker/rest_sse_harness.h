@@ -34,6 +34,14 @@ HARNESS_UNUSED static void open_stream(const char *query)
     assert_string_equal(R.ex.out_type, "text/event-stream");
 }
 
+/* All that was said on this stream. */
+HARNESS_UNUSED static const char *all_said(void)
+{
+    static char text[1 << 20];
+    snprintf(text, sizeof(text), "%.*s", (int)R.stream.len, (const char *)R.stream.data);
+    return text;
+}
+
 /* What was said since the last look, without the first advice. */
 HARNESS_UNUSED static const char *said(void)
 {

@@ -35,7 +35,7 @@ static void the_first_thing_said_is_advice(void **state)
     for (int i = 0; i < 50; i++) {
         open_stream("");
         unsigned long ms;
-        assert_int_equal(sscanf((char *)R.stream.data, "retry: %lu\n\n", &ms), 1);
+        assert_int_equal(sscanf(all_said(), "retry: %lu\n\n", &ms), 1);
         assert_in_range(ms, 2000, 3999);
         differ = differ || (i && ms != first);
         first = ms;
@@ -327,9 +327,9 @@ static int one_stream(void *arg)
     else
         assert_true(R.begun == 1);
     if (!failed)
-        assert_non_null(strstr((char *)R.stream.data, "live"));
+        assert_non_null(strstr(all_said(), "live"));
     if (closed)
-        assert_non_null(strstr((char *)R.stream.data, "restante.closing"));
+        assert_non_null(strstr(all_said(), "restante.closing"));
     leave();
     assert_int_equal(route_pickups(F.route), 0);
     assert_int_equal(metric(METRIC_STREAMS), 0);
