@@ -201,13 +201,18 @@ static bool read_body(struct opening *o)
            judge_topics(o->ex, &v[B_TOPICS]) && write_claims(o);
 }
 
+#define B64URL_DASH 62 /* the value of '-' */
+
 void session_open_body(struct exchange *ex)
 {
     struct opening o = {.ex = ex};
     buf_init(&o.texts, JSON_BODY_MAX);
     buf_init(&o.attributes, ex->worker->conf->attributes_size);
     buf_init(&o.claims, CLAIMS_MAX);
-    ids_random(o.command.session, SESSION_ID_SIZE);
+    /* An id is an argument of commands too: none begins with a dash. */
+    do
+        ids_random(o.command.session, SESSION_ID_SIZE);
+    while (o.command.session[0] >> 2 == B64URL_DASH);
     if (buf_reserve(&o.texts, ex->body.len) != 0)
         rest_no_memory(ex);
     else if (read_body(&o))

@@ -42,6 +42,34 @@ int no_session(int err, enum code *ret_code)
     return 0;
 }
 
+static struct session_memo *memo_of(struct writer *w, const uint8_t id[SESSION_ID_SIZE])
+{
+    uint32_t at; /* ids are random */
+    memcpy(&at, id, sizeof(at));
+    return &w->memo[at % WRITER_MEMOS];
+}
+
+int live_mailbox(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t *ret_stream)
+{
+    struct session_memo *m = memo_of(w, id);
+    if (w->now_ms >= m->due_ms || memcmp(m->id, id, SESSION_ID_SIZE) != 0) {
+        struct session s;
+        int err = live_session(w, id, &s);
+        if (err)
+            return err;
+        memcpy(m->id, id, SESSION_ID_SIZE);
+        m->stream = s.stream;
+        m->due_ms = session_due_ms(w, &s);
+    }
+    *ret_stream = m->stream;
+    return 0;
+}
+
+void forget_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE])
+{
+    memo_of(w, id)->due_ms = 0;
+}
+
 int remove_session(struct writer *w, const struct session *s, enum metric why)
 {
     struct stream_head head;
@@ -49,6 +77,7 @@ int remove_session(struct writer *w, const struct session *s, enum metric why)
     if (err && err != -ENOENT)
         return err;
     uint64_t had = err ? 0 : head.count;
+    forget_session(w, s->id);
     struct session ended = *s; /* its texts point into the row that goes */
     err = session_remove(w->txn, s, &w->budget);
     if (err)

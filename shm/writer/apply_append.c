@@ -146,8 +146,8 @@ static void to_feed(struct writer *w, struct publish *p)
 
 static int to_session(struct writer *w, struct publish *p)
 {
-    struct session s;
-    int err = live_session(w, p->item->session, &s);
+    uint64_t stream;
+    int err = live_mailbox(w, p->item->session, &stream);
     if (err == -ENOENT) {
         item_head(w, CODE_SESSION_UNKNOWN, 0);
         return 0;
@@ -159,7 +159,7 @@ static int to_session(struct writer *w, struct publish *p)
     enum code code;
     bool duplicate;
     uint64_t seq;
-    err = append_one(w, p, s.stream, &code, &duplicate, &seq);
+    err = append_one(w, p, stream, &code, &duplicate, &seq);
     if (err)
         return err;
     item_head(w, code, 1);

@@ -154,6 +154,7 @@ int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code)
     }
     if (!err) {
         uint64_t was_due = session_due_ms(w, &s);
+        forget_session(w, s.id);
         if (c.ttl_ms)
             s.ttl_ms = c.ttl_ms;
         s.expires_ms = w->now_ms + s.ttl_ms;

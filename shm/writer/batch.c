@@ -161,6 +161,12 @@ static int begin_ours(struct writer *w)
     return err ? err : -ESTALE;
 }
 
+/* What was learned of sessions in a transaction that is lost may never have been. */
+static void forget_sessions(struct writer *w)
+{
+    memset(w->memo, 0, sizeof(w->memo));
+}
+
 /* One transaction of at most `most` commands. Taken commands; < 0: aborted, nothing changed. */
 static int transaction(struct writer *w, int most, bool sweep)
 {
@@ -199,6 +205,8 @@ static int transaction(struct writer *w, int most, bool sweep)
         txn_done(w->txn);
         w->txn = NULL;
         w->meta = before;
+        if (taken < 0)
+            forget_sessions(w);
         return taken;
     }
     prepare_note(w);
@@ -208,6 +216,7 @@ static int transaction(struct writer *w, int most, bool sweep)
     w->txn = NULL;
     if (err) {
         w->meta = before;
+        forget_sessions(w);
         return err;
     }
     prepare_publish(w);

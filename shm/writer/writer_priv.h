@@ -32,6 +32,16 @@ struct prepared {
     bool replied[BOARD_SLOTS];
 };
 
+/* Where a session's mailbox is, so that publishing to it again need not look at its row. The writer
+ * is the only one that changes rows: whoever ends a session or shortens its life forgets it here,
+ * and an aborted transaction forgets all. */
+#define WRITER_MEMOS 4096 /* a power of two */
+struct session_memo {
+    uint8_t id[SESSION_ID_SIZE];
+    uint64_t stream;
+    uint64_t due_ms; /* it lives until then at least; 0: nothing is known */
+};
+
 struct writer {
     const struct conf *conf;
     const struct heritage *heritage;
@@ -66,6 +76,7 @@ struct writer {
     uint64_t count[METRIC_COUNT]; /* counted when the batch is committed */
     struct stream_gone gone;      /* likewise: what retention, ttl and collapse took */
 
+    struct session_memo memo[WRITER_MEMOS];
     uint32_t first_slot; /* rotates, so that no slot is always last */
     uint64_t next_due_ms;
     uint64_t dedup_due_ms, sample_due_ms;
@@ -111,6 +122,9 @@ int apply_append(struct writer *w, struct unpack *body, enum code *ret_code);
 int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
 /* Its failure, in a command that is answered: -ENOENT is the answer, the rest is returned. */
 int no_session(int err, enum code *ret_code);
+/* Only its mailbox's stream; results as of live_session. */
+int live_mailbox(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t *ret_stream);
+void forget_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
 /* Ends it: rows, mailbox, the word to its connections. */
 int remove_session(struct writer *w, const struct session *s, enum metric why);
 uint64_t session_due_ms(const struct writer *w, const struct session *s);

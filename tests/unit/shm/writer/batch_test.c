@@ -314,6 +314,48 @@ static void a_new_writer_rings_and_sends_to_the_store(void **state)
     buf_free(&body);
 }
 
+/* The writer remembers where mailboxes are; it must not remember one that is gone. */
+static void an_ended_session_is_published_to_no_more(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+    rig_end(&f->rig, 0, alice);
+    uint64_t late = rig_append(&f->rig, 0, alice, NULL, "2", MESSAGE_JSON);
+    rig_run(f->writer);
+    uint64_t later = rig_append(&f->rig, 0, alice, NULL, "3", MESSAGE_JSON);
+    rig_run(f->writer);
+    assert_int_equal(f->writer->meta.last_seq, 1);
+    struct rig_reply r;
+    for (int i = 0; i < 3; i++)
+        assert_true(rig_reply(&f->rig, 0, &r));
+    /* Refused item by item: the command itself did not fail. */
+    assert_int_equal(expect_reply(f, 0, late).code, CODE_OK);
+    assert_int_equal(expect_reply(f, 0, later).code, CODE_OK);
+    assert_int_equal(f->writer->metrics->v[METRIC_BATCHES_ABORTED], 0);
+    /* The same id anew is another mailbox. */
+    rig_open_session(&f->rig, 0, alice, "alice");
+    uint64_t fresh = rig_append(&f->rig, 0, alice, NULL, "4", MESSAGE_JSON);
+    rig_run(f->writer);
+    while (r.id != fresh)
+        assert_true(rig_reply(&f->rig, 0, &r));
+    assert_int_equal(r.item, CODE_OK);
+    assert_int_equal(r.seq, 2);
+}
+
+/* Expired is expired at once, remembered or not. */
+static void a_session_past_its_ttl_is_published_to_no_more(void **state)
+{
+    struct fixture *f = *state;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
+    rig_run(f->writer);
+    f->writer->now_ms += 2 * f->rig.conf->session_ttl;
+    rig_append(&f->rig, 0, alice, NULL, "2", MESSAGE_JSON);
+    rig_run(f->writer);
+    assert_int_equal(f->writer->meta.last_seq, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +372,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ephemeral_is_fed_and_commits_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_travels_as_a_lap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_ended_session_is_published_to_no_more, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_session_past_its_ttl_is_published_to_no_more, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_full_reply_ring_costs_its_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_writer_rings_and_sends_to_the_store, set_up,
                                         tear_down),

@@ -191,6 +191,15 @@ uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c)
     return end(r, s, &q);
 }
 
+uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE])
+{
+    struct command_ack c = {.seq = 0};
+    memcpy(c.session, id, SESSION_ID_SIZE);
+    struct pack p = begin(r, s, COMMAND_END, COMMAND_ACK_SIZE);
+    command_ack_encode(&p, &c);
+    return end(r, s, &p);
+}
+
 void rig_garbage(struct rig *r, uint32_t s)
 {
     struct pack p = begin(r, s, COMMAND_APPEND, 64);

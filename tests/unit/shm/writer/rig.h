@@ -37,6 +37,7 @@ uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]
                     const char *text, uint16_t flags);
 uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq);
 uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c);
+uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]);
 void rig_garbage(struct rig *r, uint32_t s);
 
 struct rig_reply {
