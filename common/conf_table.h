@@ -47,7 +47,7 @@ CONF(body_timeout,     DURATION, "limits",  "body_timeout",     "30s",      "100
 CONF(idle_timeout,     DURATION, "limits",  "idle_timeout",     "75s",      "1s",    "1h",   LIVE,    "A keep-alive connection without a request.")
 CONF(write_timeout,    DURATION, "limits",  "write_timeout",    "30s",      "1s",    "1h",   LIVE,    "A client that reads nothing of an answer.")
 CONF(connections,      COUNT,    "limits",  "connections",      "15000",    "1",     "1000000", ROLLING, "Connections of the whole server, split over the workers.")
-CONF(undecided,        COUNT,    "limits",  "undecided",        "25",       "1",     "100",  ROLLING, "Per cent of limits.connections that may be here without having said what they speak; past that the oldest of them goes.")
+CONF(undecided,        COUNT,    "limits",  "undecided",        "50",       "1",     "100",  ROLLING, "Per cent of limits.connections that may be here without having said what they speak; past that the oldest of them goes.")
 CONF(pipeline,         COUNT,    "limits",  "pipeline",         "16",       "1",     "1000", LIVE,    "Pipelined requests of one connection in flight before it is no longer read.")
 CONF(streams,          COUNT,    "limits",  "streams",          "1000",     "1",     "10000", LIVE,   "HTTP/2 requests of one connection in flight.")
 CONF(ping,             DURATION, "limits",  "ping",             "30s",      "1s",    "1h",   LIVE,    "Silence of an HTTP/2 client with open requests after which it is asked whether it lives; silent as long again, its connection is closed.")

@@ -65,10 +65,10 @@ const BENCHES = {
             const memory = () => workers.reduce((sum, pid) => sum + anonymous(pid), 0);
             const before = memory();
             const raws = [];
-            for (let i = 0; i < N; i += 500) {
-                raws.push(...await Promise.all(Array.from({ length: 500 }, () => Raw.connect(server))));
-            }
-            for (const raw of raws) raw.socket.write(request(server, 'GET', `/v1/sessions/${session}/messages?cursor=${cursor}&wait=60`).replace(/Content.*\r\n/g, ''));
+            // Each asks as soon as it is there: silent ones are a different test.
+            const poll = request(server, 'GET', `/v1/sessions/${session}/messages?cursor=${cursor}&wait=60`).replace(/Content.*\r\n/g, '');
+            const park = () => Raw.connect(server).then((raw) => { raw.socket.write(poll); return raw; });
+            for (let i = 0; i < N; i += 500) raws.push(...await Promise.all(Array.from({ length: 500 }, park)));
             await until('all are parked', async () => await server.metric('restante_polls_parked') >= N, 20);
             row('parked', `${N} long-polls`, `${Math.round((memory() - before) / N)} bytes each`, '<= 4096');
             for (const raw of raws) raw.destroy();

@@ -153,11 +153,12 @@ export const ROADS = {
             const made = await open(server, N);
             const before = memory(server);
             const raws = [];
-            for (let i = 0; i < N; i += 500) {
-                raws.push(...await Promise.all(Array.from({ length: 500 }, () => Raw.connect(server))));
-            }
-            raws.forEach((raw, i) => raw.socket.write(request(server, 'GET', `/v1/sessions/${made[i].session}/messages`)
-                .replace(/Content.*\r\n/g, '').replace('\r\n\r\n', '\r\nAccept: text/event-stream\r\n\r\n')));
+            const stream = ({ session }) => Raw.connect(server).then((raw) => {
+                raw.socket.write(request(server, 'GET', `/v1/sessions/${session}/messages`)
+                    .replace(/Content.*\r\n/g, '').replace('\r\n\r\n', '\r\nAccept: text/event-stream\r\n\r\n'));
+                return raw;
+            });
+            for (let i = 0; i < N; i += 500) raws.push(...await Promise.all(made.slice(i, i + 500).map(stream)));
             await until('all stream', async () => await server.metric('restante_streams') >= N, 30);
             row('streams', `${N} event streams, a mailbox each, idle`, `${Math.round((memory(server) - before) / N)} bytes each`, '<= 4096');
             for (const raw of raws) raw.destroy();
