@@ -349,6 +349,9 @@ int pickup_start(struct route *r, const struct pickup_start *start, const struct
         .pickup = p,
         .begin = start->cursor > s->acked ? start->cursor : s->acked,
     };
+    /* A worker without pick-ups sleeps through the feed: what was said before this one came,
+     * ephemerals too, is not for it. */
+    feed_pass_over(r);
     subscribe(r, &p->mailbox);
     TAILQ_INSERT_TAIL(&r->all, p, all);
     r->npickups++;

@@ -155,7 +155,7 @@ static void walk_record(struct route *r, const struct feed_record *record)
 
 /* Nobody here listens: what is on the feed is passed without looking at it, as a new worker does
  * (rule 4). Whoever comes later reads from the store first. */
-static bool pass_over(struct route *r)
+bool feed_pass_over(struct route *r)
 {
     struct feed_reader head;
     if (r->subscriptions.count || feed_start(r->parts.feed, &head) != 0)
@@ -170,7 +170,7 @@ static bool pass_over(struct route *r)
 
 bool feed_proceed(struct route *r)
 {
-    if (pass_over(r))
+    if (feed_pass_over(r))
         return false;
     for (int i = 0; i < RECORDS_A_TURN; i++) {
         struct feed_record record;

@@ -71,7 +71,8 @@ int subscriptions_open(struct route *r); /* 0, -ENOMEM */
 void subscriptions_close(struct route *r);
 void subscribe(struct route *r, struct subscription *s);
 void unsubscribe(struct route *r, struct subscription *s);
-bool feed_proceed(struct route *r); /* true: more records wait */
+bool feed_pass_over(struct route *r); /* if nobody listens: true */
+bool feed_proceed(struct route *r);   /* true: more records wait */
 
 /* --- pickup.c --- */
 

@@ -253,6 +253,25 @@ static void many_readers_of_one_stream_all_get_it(void **state)
     free(c);
 }
 
+/* A worker without pick-ups sleeps through the feed; whoever comes afterwards reads at once. */
+static void an_ephemeral_that_nobody_was_there_for_is_not_for_a_newcomer(void **state)
+{
+    (void)state;
+    struct client c = {.n = 0};
+    publish(1, 1, 0, "a");
+    feed_ephemeral(1, "before it came");
+    feed_end(FEED_COMMIT);
+    start(&c, 1);
+    pickup_proceed(c.p);
+    proceed();
+    assert_int_equal(c.n, 0);
+    feed_ephemeral(1, "now");
+    feed_end(FEED_COMMIT);
+    proceed();
+    assert_int_equal(c.n, 1);
+    assert_string_equal(c.last, "now");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +286,7 @@ int main(void)
         T(an_expired_message_on_the_feed_is_not_shown),
         T(ephemerals_reach_the_live_in_order),
         T(an_ephemeral_from_before_the_page_is_not_shown_after_it),
+        T(an_ephemeral_that_nobody_was_there_for_is_not_for_a_newcomer),
         T(one_record_reaches_each_target_with_its_own_seq),
         T(many_readers_of_one_stream_all_get_it),
     };
