@@ -73,13 +73,8 @@ static int map_heritage(struct worker *w)
 static int open_store(struct worker *w)
 {
     const struct conf *conf = w->conf;
-    char path[PATH_MAX];
-    int n = conf->store_path[0] ? snprintf(path, sizeof(path), "%s", conf->store_path)
-                                : snprintf(path, sizeof(path), "%s/store", conf->state_dir);
-    if (n < 0 || (size_t)n >= sizeof(path))
-        return -ENAMETOOLONG;
     struct store_options o = {
-        .path = path,
+        .path = conf->store_path,
         .map_size = conf->store_map_size,
         .memory = conf->store_durability == CONF_MEMORY,
         .mode = STORE_READER,

@@ -16,10 +16,7 @@ int verb_verify(struct cli *c, int argc, char **argv)
         int rc = cli_conf(c, &conf);
         if (rc != CLI_OK)
             return rc;
-        if (conf->store_path[0])
-            snprintf(path, sizeof(path), "%s", conf->store_path);
-        else
-            snprintf(path, sizeof(path), "%s/store", conf->state_dir);
+        snprintf(path, sizeof(path), "%s", conf->store_path);
         conf_free(conf);
     } else
         return CLI_USAGE;

@@ -60,12 +60,7 @@ static int take_writer_lock(struct writer *w)
 
 static int open_store(struct writer *w)
 {
-    char path[PATH_MAX];
-    const char *configured = w->conf->store_path;
-    if (configured[0])
-        snprintf(path, sizeof(path), "%s", configured);
-    else if (snprintf(path, sizeof(path), "%s/store", w->conf->state_dir) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
+    const char *path = w->conf->store_path;
     struct store_options o = {
         .path = path,
         .map_size = w->conf->store_map_size,
