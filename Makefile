@@ -23,7 +23,7 @@ B := build/kill
 KILLFLAGS := -DRESTANTE_KILLPOINTS
 endif
 
-PKGS     := libevent_core libcjson openssl libcurl libnghttp2
+PKGS     := libevent_core libcjson openssl libcurl libnghttp2 libwebsockets
 CPPFLAGS += -D_GNU_SOURCE -I. $(KILLFLAGS)
 CFLAGS   += -std=c11 $(OPT) -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wvla -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \

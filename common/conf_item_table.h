@@ -26,7 +26,7 @@ ITEM(conf_namespace, ttl_ms,      DURATION, "namespace", "ttl",        "1h",   "
 ITEM(conf_namespace, presence,    BOOL,   "namespace",  "presence",    "false", "", "", LIVE, "Whether a topic knows who is there.")
 ITEM(conf_namespace, client_publish, SWITCH, "namespace", "publish",   "server", "server|client", "", LIVE, "Who may publish: API keys only, or sessions that may join too.")
 ITEM(conf_namespace, join_claim,  SWITCH, "namespace",  "join",        "open", "open|claim", "", LIVE, "Who may join: every session, or those whose token names the topic.")
-ITEM(conf_namespace, latest,      BOOL,   "namespace",  "latest",      "false", "", "", LIVE, "Latest-value mode: a topic keeps its newest message only.")
+ITEM(conf_namespace, latest,      BOOL,   "namespace",  "latest",      "false", "", "", LIVE, "Latest-value mode: a message replaces the one before it.")
 ITEM(conf_namespace, on_push,     ENUM,   "namespace",  "on_push",     "broadcast", "broadcast|broadcast_self|mailbox|ack|deny", "", LIVE, "What an event pushed by a Phoenix client does.")
 
 ITEM(conf,           cors_origins, LIST,  "cors",       "origins",     "", "origin", "", LIVE, "Origins whose pages may call; https://*.example.com: every name below it; *: all.")

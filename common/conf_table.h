@@ -32,7 +32,7 @@ CONF(mailbox_bytes,    SIZE,     "session", "mailbox_bytes",    "16M",      "1K"
 CONF(mailbox_age,      DURATION, "session", "mailbox_age",      "0s",       "0s",    "365d", LIVE,    "Age at which a mailbox message goes; 0s: only with its session.")
 CONF(mailbox_overflow, ENUM,     "session", "mailbox_overflow", "refuse",   "refuse|drop_oldest", "", LIVE, "What a full mailbox does.")
 CONF(receipts,         DURATION, "session", "receipts",         "1h",       "0s",    "30d",  LIVE,    "How long the fate of a message removed unacked is known.")
-CONF(max_topics,       COUNT,    "session", "max_topics",       "100",      "0",     "10000", LIVE,   "Topics a session may subscribe to.")
+CONF(max_topics,       COUNT,    "session", "max_topics",       "100",      "0",     "1000",  LIVE,   "Topics a session may subscribe to.")
 CONF(max_per_subject,  COUNT,    "session", "max_per_subject",  "100",      "1",     "10000", LIVE,   "Live sessions of one subject.")
 CONF(attributes_size,  SIZE,     "session", "attributes",       "4K",       "2",     "64K",  LIVE,    "Bytes of JSON attributes a session holds.")
 CONF(presence_grace,   DURATION, "session", "presence_grace",   "10s",      "0s",    "10m",  LIVE,    "How long a lease outlives a connection's last sign of life.")
@@ -54,6 +54,13 @@ CONF(ping,             DURATION, "limits",  "ping",             "30s",      "1s"
 CONF(resets,           COUNT,    "limits",  "resets",           "1000",     "10",    "1000000", LIVE, "HTTP/2 requests that one connection may cancel or break in half a minute, besides as many as it lets finish.")
 CONF(control,          COUNT,    "limits",  "control_frames",   "1000",     "10",    "1000000", LIVE, "HTTP/2 frames without content that one connection may send in half a minute, besides what its requests and their answers need.")
 
+CONF(limit_frame,      SIZE,     "limits",  "frame",            "512K",     "4K",    "64M",  LIVE,    "One message of a WebSocket client, all its fragments together.")
+CONF(pending,          COUNT,    "limits",  "pending",          "100",      "1",     "10000", LIVE,   "Commands of one WebSocket in flight before it is no longer read.")
+CONF(publish_rate,     COUNT,    "limits",  "publish_rate",     "1000",     "1",     "1000000", LIVE, "Messages a second that one session may publish by way of one worker; as many may come at once.")
+
+CONF(topic_idle,       DURATION, "topics",  "idle",             "1d",       "1s",    "365d", LIVE,    "How long a topic without messages and without subscribers is remembered.")
+CONF(topics_max,       COUNT,    "topics",  "max",              "1000000",  "1",     "100000000", LIVE, "Topics in the store; past that no session and no publisher makes a new one.")
+
 CONF(shm_inbox,        RING,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot; rounded up to a power of two.")
 CONF(shm_reply,        RING,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot; rounded up to a power of two.")
 CONF(shm_feed,         RING,     "shm",     "feed",             "32M",      "64K",   "4G",   RESTART, "The ring of live messages that all workers read; rounded up to a power of two.")
@@ -64,6 +71,7 @@ CONF(cors_max_age,     DURATION, "cors",    "max_age",          "10m",      "0s"
 
 CONF(server_keepalive, DURATION, "server",  "keepalive",        "15s",      "1s",    "1h",   LIVE,    "How often an event stream that has nothing to say shows life.")
 CONF(server_retry,     DURATION, "server",  "retry",            "2s",       "100ms", "10m",  LIVE,    "How soon an event stream's client is advised to connect again; up to twice as long, so that not all come at once.")
+CONF(server_heartbeat, DURATION, "server",  "heartbeat",        "25s",      "1s",    "10m",  LIVE,    "How often a WebSocket is asked whether it lives; after two and a half times as long without a word from it it is closed.")
 CONF(ticket_rotation,  DURATION, "server",  "ticket_rotation",  "1h",       "1s",    "3d",   LIVE,    "How often the key of TLS session tickets changes; a ticket resumes for twice as long.")
 CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
 

@@ -76,7 +76,7 @@ int command_header_decode(struct unpack *u, struct command_header *ret)
 size_t command_open_size(const struct command_open *c)
 {
     return SESSION_ID_SIZE + str_size(c->subject) + str_size(c->name) + str_size(c->attributes) +
-           str_size(c->claims) + 8;
+           str_size(c->claims) + str_size(c->topics) + 8;
 }
 
 void command_open_encode(struct pack *p, const struct command_open *c)
@@ -86,6 +86,7 @@ void command_open_encode(struct pack *p, const struct command_open *c)
     pack_str(p, c->name);
     pack_str(p, c->attributes);
     pack_str(p, c->claims);
+    pack_str(p, c->topics);
     pack_u64(p, c->ttl_ms);
 }
 
@@ -97,6 +98,7 @@ int command_open_decode(struct unpack *u, struct command_open *ret)
     c.name = take_str(u, 0, COMMAND_STRING_MAX);
     c.attributes = unpack_str(u);
     c.claims = unpack_str(u);
+    c.topics = unpack_str(u);
     c.ttl_ms = unpack_u64(u);
     if (u->bad)
         return -EBADMSG;
@@ -147,7 +149,7 @@ int command_touch_decode(struct unpack *u, struct command_touch *ret)
 
 size_t command_attach_size(const struct command_attach *c)
 {
-    return SESSION_ID_SIZE + 8 + str_size(c->transport) + str_size(c->remote) + 8;
+    return SESSION_ID_SIZE + 8 + str_size(c->transport) + str_size(c->remote) + 8 + 1;
 }
 
 void command_attach_encode(struct pack *p, const struct command_attach *c)
@@ -157,6 +159,7 @@ void command_attach_encode(struct pack *p, const struct command_attach *c)
     pack_str(p, c->transport);
     pack_str(p, c->remote);
     pack_u64(p, c->lease_ms);
+    pack_u8(p, c->takes);
 }
 
 int command_attach_decode(struct unpack *u, struct command_attach *ret)
@@ -167,6 +170,7 @@ int command_attach_decode(struct unpack *u, struct command_attach *ret)
     c.transport = take_str(u, 1, COMMAND_TRANSPORT_MAX);
     c.remote = take_str(u, 0, COMMAND_REMOTE_MAX);
     c.lease_ms = unpack_u64(u);
+    c.takes = take_bool(u);
     if (u->bad)
         return -EBADMSG;
     *ret = c;
@@ -177,6 +181,7 @@ void command_ack_encode(struct pack *p, const struct command_ack *c)
 {
     pack_bytes(p, c->session, SESSION_ID_SIZE);
     pack_u64(p, c->seq);
+    pack_u64(p, c->generation);
 }
 
 int command_ack_decode(struct unpack *u, struct command_ack *ret)
@@ -184,13 +189,78 @@ int command_ack_decode(struct unpack *u, struct command_ack *ret)
     struct command_ack c = {0};
     take_session(u, c.session);
     c.seq = unpack_u64(u);
+    c.generation = unpack_u64(u);
     if (u->bad)
         return -EBADMSG;
     *ret = c;
     return 0;
 }
 
-/* --- append items --- */
+size_t command_subscribe_size(const struct command_subscribe *c)
+{
+    return SESSION_ID_SIZE + 8 + str_size(c->topic);
+}
+
+void command_subscribe_encode(struct pack *p, const struct command_subscribe *c)
+{
+    pack_bytes(p, c->session, SESSION_ID_SIZE);
+    pack_u64(p, c->generation);
+    pack_str(p, c->topic);
+}
+
+int command_subscribe_decode(struct unpack *u, struct command_subscribe *ret)
+{
+    struct command_subscribe c = {0};
+    take_session(u, c.session);
+    c.generation = unpack_u64(u);
+    c.topic = take_str(u, 1, COMMAND_STRING_MAX);
+    if (u->bad)
+        return -EBADMSG;
+    *ret = c;
+    return 0;
+}
+
+size_t command_empty_size(const struct command_empty *c)
+{
+    return str_size(c->topic);
+}
+
+void command_empty_encode(struct pack *p, const struct command_empty *c)
+{
+    pack_str(p, c->topic);
+}
+
+int command_empty_decode(struct unpack *u, struct command_empty *ret)
+{
+    struct str topic = take_str(u, 1, COMMAND_STRING_MAX);
+    if (u->bad)
+        return -EBADMSG;
+    ret->topic = topic;
+    return 0;
+}
+
+/* --- append --- */
+
+void command_append_encode(struct pack *p, const struct command_append *c)
+{
+    pack_bytes(p, c->session, SESSION_ID_SIZE);
+    pack_u64(p, c->generation);
+    pack_u32(p, c->count);
+}
+
+int command_append_decode(struct unpack *u, struct command_append *ret)
+{
+    static const uint8_t none[SESSION_ID_SIZE];
+    struct command_append c = {0};
+    unpack_copy(u, c.session, SESSION_ID_SIZE);
+    c.generation = unpack_u64(u);
+    c.count = unpack_u32(u);
+    bool nobody = memcmp(c.session, none, SESSION_ID_SIZE) == 0;
+    if (u->bad || c.count == 0 || c.count > COMMAND_APPEND_ITEMS || (nobody && c.generation))
+        return -EBADMSG;
+    *ret = c;
+    return 0;
+}
 
 static bool flags_known(unsigned flags)
 {
@@ -203,7 +273,7 @@ size_t command_append_item_size(const struct command_append_item *c)
     return 1 + 1 + 2 + (c->target == APPEND_SESSION ? SESSION_ID_SIZE : str_size(c->name)) +
            (c->keyed ? 2 * HASH_SIZE : 0) + 8 + str_size(c->id) + str_size(c->event) +
            str_size(c->content_type) + str_size(c->publisher) + str_size(c->trace) +
-           str_size(c->collapse) + str_size(c->payload);
+           str_size(c->collapse) + str_size(c->except) + str_size(c->payload);
 }
 
 void command_append_item_encode(struct pack *p, const struct command_append_item *c)
@@ -226,6 +296,7 @@ void command_append_item_encode(struct pack *p, const struct command_append_item
     pack_str(p, c->publisher);
     pack_str(p, c->trace);
     pack_str(p, c->collapse);
+    pack_str(p, c->except);
     pack_str(p, c->payload);
 }
 
@@ -252,8 +323,9 @@ int command_append_item_decode(struct unpack *u, struct command_append_item *ret
     c.publisher = take_str(u, 0, COMMAND_STRING_MAX);
     c.trace = take_str(u, 0, COMMAND_STRING_MAX);
     c.collapse = take_str(u, 0, COMMAND_STRING_MAX);
+    c.except = take_str(u, 0, MESSAGE_EXCEPT_MAX * SESSION_ID_SIZE);
     c.payload = unpack_str(u);
-    if (u->bad)
+    if (u->bad || c.except.n % SESSION_ID_SIZE != 0 || (c.except.n && c.target != APPEND_TOPIC))
         return -EBADMSG;
     *ret = c;
     return 0;
@@ -276,22 +348,10 @@ int completion_header_decode(struct unpack *u, struct completion_header *ret)
     return 0;
 }
 
-size_t completion_session_size(const struct completion_session *c)
-{
-    return SESSION_ID_SIZE + 1 + 3 * 8 + str_size(c->subject) + str_size(c->name) +
-           str_size(c->attributes);
-}
-
 void completion_session_encode(struct pack *p, const struct completion_session *c)
 {
     pack_bytes(p, c->session, SESSION_ID_SIZE);
     pack_u8(p, c->created);
-    pack_u64(p, c->cursor);
-    pack_u64(p, c->expires_ms);
-    pack_u64(p, c->ttl_ms);
-    pack_str(p, c->subject);
-    pack_str(p, c->name);
-    pack_str(p, c->attributes);
 }
 
 int completion_session_decode(struct unpack *u, struct completion_session *ret)
@@ -299,15 +359,23 @@ int completion_session_decode(struct unpack *u, struct completion_session *ret)
     struct completion_session c = {0};
     take_session(u, c.session);
     c.created = take_bool(u);
-    c.cursor = unpack_u64(u);
-    c.expires_ms = unpack_u64(u);
-    c.ttl_ms = unpack_u64(u);
-    c.subject = take_str(u, 0, COMMAND_STRING_MAX);
-    c.name = take_str(u, 0, COMMAND_STRING_MAX);
-    c.attributes = unpack_str(u);
     if (u->bad)
         return -EBADMSG;
     *ret = c;
+    return 0;
+}
+
+void completion_subscribe_encode(struct pack *p, const struct completion_subscribe *c)
+{
+    pack_u64(p, c->join);
+}
+
+int completion_subscribe_decode(struct unpack *u, struct completion_subscribe *ret)
+{
+    uint64_t join = unpack_u64(u);
+    if (u->bad)
+        return -EBADMSG;
+    ret->join = join;
     return 0;
 }
 
@@ -343,24 +411,4 @@ size_t append_completion_max(size_t sessions_and_topics, size_t subjects, size_t
         __builtin_add_overflow(single, subject, &all))
         return SIZE_MAX;
     return all;
-}
-
-/* --- control records on the feed --- */
-
-void feed_session_end_encode(struct pack *p, const struct feed_session_end *c)
-{
-    pack_u8(p, FEED_SESSION_END);
-    pack_u64(p, c->stream);
-    pack_bytes(p, c->session, SESSION_ID_SIZE);
-}
-
-int feed_session_end_decode(struct unpack *u, struct feed_session_end *ret)
-{
-    struct feed_session_end c = {0};
-    c.stream = take_nonzero(u);
-    take_session(u, c.session);
-    if (u->bad)
-        return -EBADMSG;
-    *ret = c;
-    return 0;
 }

@@ -22,6 +22,9 @@ enum command_type {
     COMMAND_DETACH,   /* no completion */
     COMMAND_ACK,
     COMMAND_APPEND, /* one publish, or a whole /v1/publish: one record, one commit */
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    COMMAND_EMPTY, /* all messages of a topic go */
     COMMAND_TYPES
 };
 
@@ -42,6 +45,8 @@ struct command_open {
     struct str name;                  /* empty: always new */
     struct str attributes;            /* compact JSON object; empty: {} */
     struct str claims;                /* JSON array of patterns it may join; empty: none claimed */
+    struct str topics;                /* to subscribe to at once: names, each behind its u8 length;
+                                         all or none: it is not opened when one is refused */
     uint64_t ttl_ms;                  /* 0: the configured one */
 };
 
@@ -62,12 +67,28 @@ struct command_attach {
     struct str transport; /* "poll", "sse", "websocket"; 1..16 bytes */
     struct str remote;    /* address as text; at most 64 bytes */
     uint64_t lease_ms;    /* from now; the writer adds presence_grace */
+    uint8_t takes;        /* 0 or 1: a connection begins, so the session's generation rises, and
+                             where sessions are exclusive the others are fenced off (rule 15) */
 };
 #define COMMAND_POLL_CONNECTION 1
 
+/* generation: of the connection it came by, where it has one (pickup_generation); 0: it came by
+ * itself (REST), or sessions are shared. An older one than the session's, where sessions are
+ * exclusive, is SUPERSEDED: a stale ack must not delete what the new device has not seen. */
 struct command_ack {
     uint8_t session[SESSION_ID_SIZE];
     uint64_t seq;
+    uint64_t generation;
+};
+
+struct command_subscribe { /* SUBSCRIBE and UNSUBSCRIBE */
+    uint8_t session[SESSION_ID_SIZE];
+    uint64_t generation; /* as of command_ack */
+    struct str topic;    /* 1..255 bytes; whether it may be joined was judged by the worker */
+};
+
+struct command_empty {
+    struct str topic; /* 1..255 bytes */
 };
 
 enum append_target { APPEND_SESSION = 1, APPEND_SUBJECT, APPEND_TOPIC };
@@ -85,6 +106,8 @@ struct command_append_item {
     uint8_t content_hash[16]; /* keyed: of all that would be stored but time and trace */
     uint64_t ttl_ms;          /* 0: none */
     struct str id, event, content_type, publisher, trace, collapse, payload;
+    struct str except; /* topics: session ids, 16 bytes each, that do not get it; at most
+                          MESSAGE_EXCEPT_MAX of them */
 };
 
 /* Encoders: append to p; *_size is the exact number of bytes. Decoders: 0, or -EBADMSG (*ret is
@@ -106,13 +129,27 @@ int command_touch_decode(struct unpack *u, struct command_touch *ret);
 size_t command_attach_size(const struct command_attach *c);
 void command_attach_encode(struct pack *p, const struct command_attach *c);
 int command_attach_decode(struct unpack *u, struct command_attach *ret);
-#define COMMAND_ACK_SIZE (SESSION_ID_SIZE + 8)
+#define COMMAND_ACK_SIZE (SESSION_ID_SIZE + 16)
 void command_ack_encode(struct pack *p, const struct command_ack *c);
 int command_ack_decode(struct unpack *u, struct command_ack *ret);
 /* END and DETACH carry a command_ack record: the session, and (DETACH) the connection in seq. */
+size_t command_subscribe_size(const struct command_subscribe *c);
+void command_subscribe_encode(struct pack *p, const struct command_subscribe *c);
+int command_subscribe_decode(struct unpack *u, struct command_subscribe *ret);
+size_t command_empty_size(const struct command_empty *c);
+void command_empty_encode(struct pack *p, const struct command_empty *c);
+int command_empty_decode(struct unpack *u, struct command_empty *ret);
 
 #define COMMAND_APPEND_ITEMS 1000
-/* A COMMAND_APPEND body: u32 count, then the items. */
+/* A COMMAND_APPEND body: this head, then the items. */
+struct command_append {
+    uint8_t session[SESSION_ID_SIZE]; /* by whose connection it came; zero: nobody's */
+    uint64_t generation;              /* as of command_ack; 0 without a session */
+    uint32_t count;                   /* 1..COMMAND_APPEND_ITEMS */
+};
+#define COMMAND_APPEND_HEAD_SIZE (SESSION_ID_SIZE + 8 + 4)
+void command_append_encode(struct pack *p, const struct command_append *c);
+int command_append_decode(struct unpack *u, struct command_append *ret);
 size_t command_append_item_size(const struct command_append_item *c);
 void command_append_item_encode(struct pack *p, const struct command_append_item *c);
 int command_append_item_decode(struct unpack *u, struct command_append_item *ret);
@@ -128,17 +165,22 @@ struct completion_header {
 void completion_header_encode(struct pack *p, const struct completion_header *h);
 int completion_header_decode(struct unpack *u, struct completion_header *ret);
 
-struct completion_session { /* OPEN, PATCH */
+/* OPEN, PATCH. The rest is in the store by now: a completion reserves its bytes for as long as its
+ * command is open, so a crowd that opens its sessions at once must find room for all of theirs. */
+struct completion_session {
     uint8_t session[SESSION_ID_SIZE];
     uint8_t created;
-    uint64_t cursor; /* seq where a new client starts: its ack, or the store's last seq */
-    uint64_t expires_ms;
-    uint64_t ttl_ms;
-    struct str subject, name, attributes;
 };
-size_t completion_session_size(const struct completion_session *c);
+#define COMPLETION_SESSION_SIZE (SESSION_ID_SIZE + 1)
 void completion_session_encode(struct pack *p, const struct completion_session *c);
 int completion_session_decode(struct unpack *u, struct completion_session *ret);
+
+struct completion_subscribe { /* SUBSCRIBE */
+    uint64_t join;            /* seq: messages after it are delivered */
+};
+#define COMPLETION_SUBSCRIBE_SIZE 8
+void completion_subscribe_encode(struct pack *p, const struct completion_subscribe *c);
+int completion_subscribe_decode(struct unpack *u, struct completion_subscribe *ret);
 
 /* APPEND: per item, in order: u32 code, u32 n, then n results (n is 1 for a session or topic, the
  * number of sessions for a subject, 0 when code alone tells). */
@@ -157,7 +199,10 @@ size_t append_completion_max(size_t sessions_and_topics, size_t subjects, size_t
 
 /* Control records on the feed (body of FEED_CONTROL). */
 enum feed_control {
-    FEED_SESSION_END = 1, /* u64 mailbox stream, session id 16 */
+    FEED_SESSION_END = 1,
+    FEED_SUBSCRIBE,
+    FEED_UNSUBSCRIBE,
+    FEED_FENCE, /* only where sessions are exclusive */
 };
 struct feed_session_end {
     uint64_t stream;
@@ -166,5 +211,22 @@ struct feed_session_end {
 #define FEED_SESSION_END_SIZE (1 + 8 + SESSION_ID_SIZE) /* with the u8 type */
 void feed_session_end_encode(struct pack *p, const struct feed_session_end *c);
 int feed_session_end_decode(struct unpack *u, struct feed_session_end *ret); /* after the u8 type */
+struct feed_subscribe {      /* FEED_SUBSCRIBE; FEED_UNSUBSCRIBE without join and name */
+    uint64_t mailbox, topic; /* streams */
+    uint64_t join;
+    struct str name; /* of the topic */
+};
+size_t feed_subscribe_size(const struct feed_subscribe *c);
+void feed_subscribe_encode(struct pack *p, const struct feed_subscribe *c);
+int feed_subscribe_decode(struct unpack *u, struct feed_subscribe *ret);
+#define FEED_UNSUBSCRIBE_SIZE (1 + 8 + 8)
+void feed_unsubscribe_encode(struct pack *p, const struct feed_subscribe *c);
+int feed_unsubscribe_decode(struct unpack *u, struct feed_subscribe *ret);
+struct feed_fence { /* the connection that took the session, and the generation it was given */
+    uint64_t mailbox, connection, generation;
+};
+#define FEED_FENCE_SIZE (1 + 3 * 8)
+void feed_fence_encode(struct pack *p, const struct feed_fence *c);
+int feed_fence_decode(struct unpack *u, struct feed_fence *ret);
 
 #endif

@@ -18,6 +18,7 @@ enum expiry_kind {
     EXPIRE_RECEIPTS,    /* stream 8 */
     EXPIRE_ATTACHMENT,  /* session id 16 + connection 8 */
     EXPIRE_AGE,         /* stream 8: retention (stream_trim) */
+    EXPIRE_TOPIC,       /* stream 8: a topic that nobody is subscribed to (topic.h) */
 };
 
 int expiry_put(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);

@@ -1,7 +1,7 @@
 /* message - the compact form of one entry, in the store and on the feed.
  *
  * At 100 million messages each byte of header counts: fixed 24 bytes, the expiry only where there
- * is one, six strings of at most 255 bytes, and the payload is what remains. One value has one
+ * is one, seven strings of at most 255 bytes, and the payload is what remains. One value has one
  * encoding; anything else does not decode.
  *
  *   u64 prev | u64 time_ms | u16 flags | u8 length of each string | [u64 expires_ms] | strings |
@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-#define STRINGS 6
+#define STRINGS 7
 #define STRING_MAX 255u
 #define VALUE_HEADER (8 + 8 + 2 + STRINGS)
 #define VALUE_EXPIRES 0x8000u /* in the value only: expires_ms follows the lengths */
@@ -26,6 +26,7 @@ static const size_t string_at[STRINGS] = {
     offsetof(struct message, id),           offsetof(struct message, event),
     offsetof(struct message, content_type), offsetof(struct message, publisher),
     offsetof(struct message, trace),        offsetof(struct message, collapse),
+    offsetof(struct message, except),
 };
 
 static struct str get_string(const struct message *m, unsigned i)
@@ -73,7 +74,7 @@ static int decode(struct unpack *u, struct message *ret)
     }
     for (unsigned i = 0; i < STRINGS; i++)
         set_string(&m, i, str_make(unpack_bytes(u, length[i]), length[i]));
-    if (u->bad || (m.flags & ~(unsigned)KNOWN_FLAGS))
+    if (u->bad || (m.flags & ~(unsigned)KNOWN_FLAGS) || m.except.n % SESSION_ID_SIZE != 0)
         return -EBADMSG;
     m.payload = str_make(u->p, (size_t)(u->end - u->p));
     u->p = u->end;
@@ -101,6 +102,14 @@ int message_decode(const void *p, size_t n, struct message *ret)
 {
     struct unpack u = unpack_from(p, n);
     return decode(&u, ret);
+}
+
+bool message_excepts(const struct message *m, const uint8_t session[SESSION_ID_SIZE])
+{
+    for (size_t i = 0; i < m->except.n; i += SESSION_ID_SIZE)
+        if (memcmp(m->except.p + i, session, SESSION_ID_SIZE) == 0)
+            return true;
+    return false;
 }
 
 size_t feed_message_size(const struct message *m, size_t ntargets)

@@ -8,6 +8,7 @@
 #define SHM_MESSAGE_H
 
 #include "common/buf.h"
+#include "common/ids.h"
 #include "common/pack.h"
 
 enum message_flags {
@@ -32,8 +33,10 @@ struct message {
     struct str publisher; /* 0..255 */
     struct str trace;     /* 0..255 */
     struct str collapse;  /* 0..255 */
+    struct str except;    /* topics: ids of sessions that do not get it, 16 bytes each */
     struct str payload;
 };
+#define MESSAGE_EXCEPT_MAX 15 /* sessions */
 
 size_t message_size(const struct message *m); /* of the encoded value */
 /* Writes exactly message_size bytes at p. */
@@ -47,9 +50,12 @@ struct feed_target {
     uint64_t stream;
     uint64_t seq; /* 0 for an ephemeral */
     uint64_t prev;
-    uint32_t flags; /* MESSAGE_SKIPPED */
+    uint32_t flags; /* MESSAGE_SKIPPED, FEED_TARGET_TOPIC */
     uint32_t pad;
 };
+#define FEED_TARGET_TOPIC (1u << 16) /* the stream is a topic; else a mailbox */
+/* Whether m is not for this session. */
+bool message_excepts(const struct message *m, const uint8_t session[SESSION_ID_SIZE]);
 size_t feed_message_size(const struct message *m, size_t ntargets);
 void feed_message_encode(const struct message *m, const struct feed_target *targets,
                          size_t ntargets, void *p);

@@ -9,7 +9,7 @@
 #include "shm/message.h"
 #include "shm/store.h"
 
-#define PAGE_SOURCES 128
+#define PAGE_SOURCES 1001 /* a mailbox and session.max_topics topics */
 
 struct page_source {
     uint64_t stream;
@@ -34,8 +34,9 @@ struct page {
     const _Atomic uint64_t *published;
     const struct page_source *sources;
     size_t nsources;
-    size_t limit;     /* messages */
-    size_t max_bytes; /* payload bytes; at least one message always fits */
+    const uint8_t *session; /* messages that except it are passed over; NULL: whoever reads */
+    size_t limit;           /* messages */
+    size_t max_bytes;       /* payload bytes; at least one message always fits */
     uint64_t now_ms;
     /* The message is valid during the call only. MESSAGE_SKIPPED is set in m->flags as rule 7
      * wants. Returns true to go on, false to stop after this one. */
@@ -46,7 +47,7 @@ struct page {
     uint64_t ret_cursor; /* the last message handed out, or passed over; high when all was read */
     bool ret_more;       /* more may lie between ret_cursor and high */
     size_t ret_count;
-    struct page_lost lost[PAGE_SOURCES];
+    struct page_lost *lost; /* in: the caller's room for nsources of them; out: nlost are set */
     size_t nlost;
 };
 

@@ -31,7 +31,7 @@ static const char *const DB_NAMES[DB_COUNT] = {
     [DB_SUBJECT] = "subject",   [DB_SUBS] = "subs",       [DB_MEMBER] = "member",
     [DB_ATTACH] = "attach",     [DB_EXPIRY] = "expiry",   [DB_DEDUP] = "dedup",
     [DB_COLLAPSE] = "collapse", [DB_RECEIPT] = "receipt", [DB_TALLY] = "tally",
-    [DB_RECLAIM] = "reclaim",   [DB_META] = "meta",
+    [DB_RECLAIM] = "reclaim",   [DB_META] = "meta",       [DB_TOPIC] = "topic",
 };
 
 static const struct {

@@ -22,7 +22,7 @@
 
 enum store_db {
     DB_LOG,      /* stream 8 + seq 8 -> message; STREAM_HEAD_SEQ -> the stream's head */
-    DB_NAME,     /* kind 1 + SHA-256 or name -> stream id 8, or session id 16 (named sessions) */
+    DB_NAME,     /* 't' + name of a topic -> stream 8; 's' + SHA-256 of a session's -> its id 16 */
     DB_SESSION,  /* session id 16 -> session row */
     DB_SUBJECT,  /* subject hash 16 + session id 16 -> empty */
     DB_SUBS,     /* session stream 8 + topic stream 8 -> join cursor */
@@ -34,6 +34,7 @@ enum store_db {
     DB_RECEIPT,  /* stream 8 + seq 8 -> why and when it went */
     DB_TALLY,    /* stream 8 + last seq of a run 8 -> what the run still holds (stream_tally.h) */
     DB_RECLAIM,  /* stream 8 + seq 8 -> how an ack up to seq that is still being reclaimed judges */
+    DB_TOPIC,    /* topic stream 8 -> its name, subscribers, since when it is idle */
     DB_META,     /* name -> value */
     DB_COUNT
 };

@@ -18,6 +18,7 @@
 #include "common/code.h"
 #include "common/datum.h"
 #include "worker/auth.h"
+#include "worker/wire.h"
 
 struct worker;
 struct exchange;
@@ -69,6 +70,13 @@ struct exchange_transport {
     size_t (*stream_backlog)(const struct exchange *ex);
     /* The application waits for an event: keep only what that needs. */
     void (*parked)(struct exchange *ex);
+    /* Whether this request may take its connection over: it asks for `websocket` (RFC 9110 7.8),
+     * has no body, and nothing came behind it. NULL: connections of this transport are never given.
+     */
+    bool (*may_upgrade)(const struct exchange *ex);
+    /* ex->on_wire was set, and counts as the answer: once what was answered before is out, the
+     * connection ends here and on_wire gets its wire. */
+    void (*hand_over)(struct exchange *ex);
 };
 
 struct exchange {
@@ -105,7 +113,11 @@ struct exchange {
     void (*on_gone)(struct exchange *ex);
     void (*on_sent)(struct exchange *ex);
     void (*on_drain)(struct exchange *ex); /* streams */
-    void *app;                             /* the handler's state; the handler frees it */
+    /* The wire is the application's from here on, and the exchange dead when it returns. remote is
+     * valid during the call. Neither on_sent nor on_gone is called then; on_gone where the
+     * connection broke before its turn. */
+    void (*on_wire)(struct exchange *ex, struct wire wire, const char *remote);
+    void *app; /* the handler's state; the handler frees it */
 
     /* answer */
     bool parked;   /* exchange_park was called, and there is no answer yet */
@@ -164,6 +176,10 @@ void exchange_problem_with(struct exchange *ex, enum code code, unsigned retry_a
  * that is the peer's leaving (on_gone). Counts POLLS_PARKED until answered or gone. At most once,
  * before the answer. May call nothing back from inside. */
 void exchange_park(struct exchange *ex);
+/* Instead of an answer: the connection itself (a WebSocket). Only where exchange_may_upgrade. */
+bool exchange_may_upgrade(const struct exchange *ex);
+void exchange_hand_over(struct exchange *ex,
+                        void (*on_wire)(struct exchange *ex, struct wire wire, const char *remote));
 void exchange_stream_begin(struct exchange *ex, int status, const char *content_type);
 int exchange_stream_write(struct exchange *ex, struct str bytes);
 void exchange_stream_end(struct exchange *ex);

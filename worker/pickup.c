@@ -24,6 +24,7 @@ struct pass {
     bool truncated;        /* on_truncated was called in it */
     bool stopped;          /* on_message wants no more */
     int err;
+    struct page_lost lost[1];
 };
 
 static void queue_turn(struct pickup *p)
@@ -63,10 +64,10 @@ static bool chain_holds(const struct subscription *s, const struct message *m)
 
 static int make_object(struct pickup *p, const struct message *m, struct str *ret)
 {
-    static int (*const makers[ENCODINGS])(const struct message *m, struct str stream,
-                                          uint64_t epoch, struct buf *out) = {
-        [ENCODING_JSON] = message_json,
-        [ENCODING_MSGPACK] = message_msgpack,
+    static int (*const makers[FORMS])(const struct message *m, struct str stream, uint64_t epoch,
+                                      struct buf *out) = {
+        [FORM_JSON] = message_json,
+        [FORM_MSGPACK] = message_msgpack,
     };
     struct route *r = p->route;
     struct buf *b = &r->object[p->encoding];
@@ -83,7 +84,8 @@ static void tell_truncated(struct pass *pass)
     if (pass->truncated || pass->page.nlost == 0)
         return;
     pass->truncated = true;
-    p->ops->on_truncated(p->arg, pass->page.lost, pass->page.nlost);
+    const struct pickup_lost lost = {STR("mailbox"), pass->lost[0].from, pass->lost[0].to};
+    p->ops->on_truncated(p->arg, &lost, 1);
 }
 
 static bool on_page_message(void *arg, uint64_t stream, const struct message *stored)
@@ -156,6 +158,7 @@ static int read_pass(void *arg, struct txn *t)
         .now_ms = route_now_ms(r),
         .on_message = on_page_message,
         .arg = pass,
+        .lost = pass->lost,
     };
     int err = r->ops->page(t, &pass->page);
     pass->page.sources = NULL;
@@ -343,7 +346,7 @@ int pickup_start(struct route *r, const struct pickup_start *start, const struct
     p->remote = start->remote;
     p->lease_ms = start->lease_ms;
     p->connection = start->connection;
-    p->encoding = (uint8_t)start->encoding;
+    p->encoding = (uint8_t)start->form;
     p->mailbox = (struct subscription){
         .stream = s->stream,
         .pickup = p,
@@ -384,6 +387,12 @@ void pickup_stop(struct pickup *p)
     p->stopped = true;
     if (!p->busy)
         release(p);
+}
+
+uint64_t pickup_generation(const struct pickup *p)
+{
+    (void)p;
+    return 0;
 }
 
 uint64_t pickup_cursor(const struct pickup *p)

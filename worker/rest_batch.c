@@ -79,8 +79,9 @@ static ssize_t encode(void *arg, struct pack *p)
     struct batch *batch = e->batch;
     struct datum_iter it;
     struct datum d;
-    unsigned char *count_at = p->p;
-    pack_u32(p, 0);
+    struct pack head = *p;
+    struct command_append append = {.count = 0};
+    command_append_encode(p, &append);
     datum_iter_begin(&it, &e->messages);
     while (datum_next_item(&it, &d)) {
         if (batch->n == COMMAND_APPEND_ITEMS)
@@ -92,10 +93,10 @@ static ssize_t encode(void *arg, struct pack *p)
         else if (slot.code == CODE_OK)
             e->singles++;
     }
-    uint32_t sent = e->singles + e->subjects;
-    if (sent == 0)
+    append.count = e->singles + e->subjects;
+    if (append.count == 0)
         return -ENODATA;
-    memcpy(count_at, &sent, sizeof(sent));
+    command_append_encode(&head, &append);
     return (ssize_t)append_completion_max(e->singles, e->subjects,
                                           e->ex->worker->conf->max_per_subject);
 }
@@ -110,7 +111,7 @@ static size_t bound(const struct exchange *ex)
     size_t items = ex->body.len / sizeof("{}") + 1;
     if (items > COMMAND_APPEND_ITEMS)
         items = COMMAND_APPEND_ITEMS;
-    return sizeof(uint32_t) + items * command_append_item_size(&empty) + ex->body.len;
+    return COMMAND_APPEND_HEAD_SIZE + items * command_append_item_size(&empty) + ex->body.len;
 }
 
 /* --- out --- */

@@ -163,7 +163,7 @@ static ssize_t encode(void *arg, struct pack *p)
 {
     const struct opening *o = arg;
     command_open_encode(p, &o->command);
-    return (ssize_t)session_completion_max(o->ex->worker->conf);
+    return COMPLETION_SESSION_SIZE;
 }
 
 static void on_opened(struct rest_ask *ask, struct unpack *body)
@@ -172,25 +172,10 @@ static void on_opened(struct rest_ask *ask, struct unpack *body)
     struct completion_session c;
     bool good = completion_session_decode(body, &c) == 0;
     rest_release(ask);
-    if (!good) {
+    if (good)
+        session_show_opened(ex, &c);
+    else
         exchange_problem(ex, CODE_INTERNAL, 0, NULL);
-        return;
-    }
-    struct session_view view = {
-        .cursor = c.cursor,
-        .expires_ms = c.expires_ms,
-        .ttl_ms = c.ttl_ms,
-        .subject = c.subject,
-        .name = c.name,
-        .attributes = c.attributes,
-    };
-    memcpy(view.id, c.session, SESSION_ID_SIZE);
-    buf_append_c(&ex->out_body, '{');
-    session_members(ex, &ex->out_body, &view);
-    buf_append_c(&ex->out_body, ',');
-    session_token_member(ex, &ex->out_body, c.session);
-    buf_append_c(&ex->out_body, '}');
-    exchange_answer(ex, c.created ? 201 : 200, JSON_TYPE);
 }
 
 static bool read_body(struct opening *o)

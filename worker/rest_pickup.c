@@ -102,11 +102,11 @@ static enum pickup_take on_message(void *arg, uint64_t stream, const struct mess
     return full ? PICKUP_FULL : PICKUP_TAKEN;
 }
 
-static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
+static void on_truncated(void *arg, const struct pickup_lost *lost, size_t n)
 {
     struct poll *poll = arg;
     for (size_t i = 0; i < n; i++)
-        message_list_lost(&poll->list, STR("mailbox"), lost[i].from, lost[i].to);
+        message_list_lost(&poll->list, lost[i].stream, lost[i].from, lost[i].to);
 }
 
 static void on_undo(void *arg)
@@ -178,7 +178,7 @@ static void begin(struct poll *poll)
         .transport = poll->wait_ms ? "poll" : NULL,
         .remote = ex->remote,
         .lease_ms = poll->wait_ms,
-        .encoding = ex->encoding,
+        .form = ex->encoding == ENCODING_MSGPACK ? FORM_MSGPACK : FORM_JSON,
     };
     if (pickup_start(ex->worker->route, &start, &ops, poll, &poll->pickup) != 0) {
         rest_release(&poll->ask);

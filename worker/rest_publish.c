@@ -238,7 +238,7 @@ static ssize_t encode(void *arg, struct pack *p)
 {
     const struct publish_encoding *e = arg;
     bool subject = e->item->target == APPEND_SUBJECT;
-    pack_u32(p, 1);
+    command_append_encode(p, &(struct command_append){.count = 1});
     command_append_item_encode(p, e->item);
     return (ssize_t)append_completion_max(!subject, subject, e->max_per_subject);
 }
@@ -264,7 +264,8 @@ static void send_envelope(struct exchange *ex, const struct envelope *e, const u
     };
     struct publish_encoding arg = {.item = &item,
                                    .max_per_subject = ex->worker->conf->max_per_subject};
-    rest_send(ex, &p->ask, COMMAND_APPEND, 4 + command_append_item_size(&item), encode, &arg);
+    rest_send(ex, &p->ask, COMMAND_APPEND,
+              COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item), encode, &arg);
 }
 
 static void publish(struct exchange *ex, enum append_target target, struct str name,

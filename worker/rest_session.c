@@ -38,7 +38,7 @@ static void duration_member(struct buf *b, const char *name, uint64_t ms)
     json_quote(b, str_of(text));
 }
 
-void session_members(struct exchange *ex, struct buf *b, const struct session_view *s)
+void session_members(struct exchange *ex, struct buf *b, const struct session *s)
 {
     char id[SESSION_ID_TEXT];
     session_id_text(s->id, id);
@@ -49,7 +49,7 @@ void session_members(struct exchange *ex, struct buf *b, const struct session_vi
     buf_append_c(b, ',');
     text_member(b, "name", s->name);
     buf_printf(b, ",\"epoch\":\"%016llx\",", (unsigned long long)route_epoch(ex->worker->route));
-    rest_cursor_member(ex, b, "cursor", s->cursor);
+    rest_cursor_member(ex, b, "cursor", pickup_begin(s));
     buf_append_c(b, ',');
     duration_member(b, "ttl", s->ttl_ms);
     buf_append_c(b, ',');
@@ -106,17 +106,8 @@ static int whole_session(struct exchange *ex, struct txn *t, const struct sessio
     int err = route_ops(r)->head(t, s->stream, &head);
     if (err)
         return err;
-    struct session_view view = {
-        .cursor = s->acked > s->start_seq ? s->acked : s->start_seq,
-        .expires_ms = s->expires_ms,
-        .ttl_ms = s->ttl_ms,
-        .subject = s->subject,
-        .name = s->name,
-        .attributes = s->attributes,
-    };
-    memcpy(view.id, s->id, SESSION_ID_SIZE);
     buf_append_c(b, '{');
-    session_members(ex, b, &view);
+    session_members(ex, b, s);
     buf_append_c(b, ',');
     err = connections_member(ex, t, s, b);
     if (err)
@@ -160,6 +151,36 @@ static void show(struct exchange *ex, const uint8_t id[SESSION_ID_SIZE])
         rest_store_error(ex, err);
     else
         exchange_answer(ex, 200, JSON_TYPE);
+}
+
+static int read_opened(void *arg, struct txn *t)
+{
+    struct one *one = arg;
+    struct buf *b = &one->ex->out_body;
+    struct session s;
+    buf_reset(b);
+    int err = route_session_in(one->ex->worker->route, t, one->id, &s);
+    if (err)
+        return err;
+    buf_append_c(b, '{');
+    session_members(one->ex, b, &s);
+    buf_append_c(b, ',');
+    session_token_member(one->ex, b, one->id);
+    buf_append_c(b, '}');
+    return 0;
+}
+
+void session_show_opened(struct exchange *ex, const struct completion_session *c)
+{
+    struct one one = {.ex = ex};
+    memcpy(one.id, c->session, SESSION_ID_SIZE);
+    int err = route_read(ex->worker->route, read_opened, &one);
+    if (err == -ENOENT) /* ended since */
+        exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
+    else if (err)
+        rest_store_error(ex, err);
+    else
+        exchange_answer(ex, c->created ? 201 : 200, JSON_TYPE);
 }
 
 void session_get_body(struct exchange *ex)
@@ -281,9 +302,8 @@ void session_patch_head(struct exchange *ex)
 
 static ssize_t encode_patch(void *arg, struct pack *p)
 {
-    const struct patch_encoding *e = arg;
-    command_patch_encode(p, e->command);
-    return (ssize_t)session_completion_max(e->conf);
+    command_patch_encode(p, arg);
+    return COMPLETION_SESSION_SIZE;
 }
 
 static void on_patched(struct rest_ask *ask, struct unpack *body)
@@ -317,8 +337,7 @@ void session_patch_body(struct exchange *ex)
         }
         c.attributes = v[0].raw;
     }
-    struct patch_encoding e = {.command = &c, .conf = ex->worker->conf};
-    rest_command(ex, COMMAND_PATCH, command_patch_size(&c), encode_patch, &e, on_patched);
+    rest_command(ex, COMMAND_PATCH, command_patch_size(&c), encode_patch, &c, on_patched);
 }
 
 bool session_ttl(struct exchange *ex, struct json_value v, uint64_t *ret_ms)
@@ -334,12 +353,6 @@ bool session_ttl(struct exchange *ex, struct json_value v, uint64_t *ret_ms)
     duration_text(max, text);
     exchange_problem(ex, CODE_BAD_REQUEST, 0, "ttl: a duration, 1s to %s", text);
     return false;
-}
-
-size_t session_completion_max(const struct conf *conf)
-{
-    const struct completion_session empty = {.ttl_ms = 0};
-    return completion_session_size(&empty) + 2 * ENVELOPE_NAME_MAX + conf->attributes_size;
 }
 
 /* --- DELETE --- */

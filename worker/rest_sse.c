@@ -198,15 +198,18 @@ static enum pickup_take on_message(void *arg, uint64_t stream, const struct mess
     return sse->full ? PICKUP_FULL : PICKUP_TAKEN;
 }
 
-static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
+static void on_truncated(void *arg, const struct pickup_lost *lost, size_t n)
 {
     struct sse *sse = arg;
     struct buf data;
     buf_init(&data, BATCH_BYTES);
     buf_append_z(&data, "{\"streams\":[");
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&data, "%s{\"stream\":\"mailbox\",\"from\":%llu,\"to\":%llu}", i ? "," : "",
-                   (unsigned long long)lost[i].from, (unsigned long long)lost[i].to);
+    for (size_t i = 0; i < n; i++) {
+        buf_append_z(&data, i ? ",{\"stream\":" : "{\"stream\":");
+        json_quote(&data, lost[i].stream);
+        buf_printf(&data, ",\"from\":%llu,\"to\":%llu}", (unsigned long long)lost[i].from,
+                   (unsigned long long)lost[i].to);
+    }
     buf_append_z(&data, "]}");
     control_event(sse, "restante.truncated", STR(""), &data);
     if (data.error && !sse->out.error)
@@ -294,7 +297,7 @@ static void begin(struct sse *sse)
         .remote = ex->remote,
         .lease_ms = LEASE_KEEPALIVES * conf_of(sse)->server_keepalive,
         .connection = ids_random_u64() | (COMMAND_POLL_CONNECTION + 1),
-        .encoding = ENCODING_JSON,
+        .form = FORM_JSON,
     };
     exchange_add_header(ex, "X-Accel-Buffering", STR("no"));
     if (ex->method == METHOD_HEAD) {

@@ -57,7 +57,7 @@ int route_open(const struct route_parts *parts, struct route **ret)
     r->ops = parts->store_ops ? parts->store_ops : &store_ops;
     wheel_init(&r->wheel, route_boot_ms(r));
     buf_init(&r->record, parts->feed->size);
-    for (int i = 0; i < ENCODINGS; i++)
+    for (int i = 0; i < FORMS; i++)
         buf_init(&r->object[i], MESSAGE_TEXT_MAX);
     TAILQ_INIT(&r->all);
     TAILQ_INIT(&r->turns);
@@ -88,7 +88,7 @@ void route_close(struct route *r)
     touches_close(r);
     subscriptions_close(r);
     buf_free(&r->record);
-    for (int i = 0; i < ENCODINGS; i++)
+    for (int i = 0; i < FORMS; i++)
         buf_free(&r->object[i]);
     free(r);
 }
@@ -101,7 +101,7 @@ bool route_proceed(struct route *r)
     more |= pickups_proceed(r);
     route_ring(r);
     trim(&r->record);
-    for (int i = 0; i < ENCODINGS; i++)
+    for (int i = 0; i < FORMS; i++)
         trim(&r->object[i]);
     return more;
 }

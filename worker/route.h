@@ -129,15 +129,29 @@ enum pickup_take {
     PICKUP_REFUSED /* no room, not taken; the advance stops before it */
 };
 
+/* What on_message is handed: made once for all receivers of a message that want the same form. */
+enum pickup_form {
+    FORM_JSON, /* the message object of api.md */
+    FORM_MSGPACK,
+    FORM_SOCKET_JSON, /* a whole frame of restante.v1.json: {"t":"message",...} (socket_frame.h) */
+    FORM_SOCKET_MSGPACK, /* the same of restante.v1.msgpack */
+    FORMS
+};
+
+struct pickup_lost {
+    struct str stream; /* "mailbox" or "topic:<name>"; during the call */
+    uint64_t from, to; /* the first and the last seq that may be missing */
+};
+
 struct pickup_ops {
     /* One message of one of its streams, in seq order, valid during the call. MESSAGE_SKIPPED is
-     * set as rule 7 wants for what this pick-up has handed out. object: the message object in the
-     * encoding of pickup_start, made once for all receivers of it. A refused ephemeral is gone. */
+     * set as rule 7 wants for what this pick-up has handed out. object: the message in the form of
+     * pickup_start. A refused ephemeral is gone. */
     enum pickup_take (*on_message)(void *arg, uint64_t stream, const struct message *m,
                                    struct str object);
     /* Retention took messages of these streams unseen (rule 7). Before the next on_pause, and
      * before the messages of its pass where the store says it in time. */
-    void (*on_truncated)(void *arg, const struct page_lost *lost, size_t n);
+    void (*on_truncated)(void *arg, const struct pickup_lost *lost, size_t n);
     /* A read failed half way: what was handed out since the last on_pause does not count and comes
      * again. */
     void (*on_undo)(void *arg);
@@ -145,8 +159,9 @@ struct pickup_ops {
      * cursor: everything up to it was handed out. more: something is known to lie behind it. Of all
      * callbacks of a pick-up this is the only one that may stop it. */
     void (*on_pause)(void *arg, uint64_t cursor, bool more);
-    /* SESSION_UNKNOWN: ended or expired; UNAVAILABLE: drain or store error. The pick-up is freed
-     * when this returns: do not stop it. */
+    /* SESSION_UNKNOWN: ended or expired; SUPERSEDED: a newer connection took the exclusive session
+     * (rule 15); UNAVAILABLE: drain or store error. The pick-up is freed when this returns: do not
+     * stop it. */
     void (*on_end)(void *arg, enum code code, uint64_t cursor);
 };
 
@@ -159,10 +174,10 @@ struct pickup_start {
     const char *remote;    /* borrowed while it runs */
     uint64_t lease_ms;     /* of its attachment, renewed when half of it is used */
     /* An attachment of its own from the start to the end, under this random number, above
-     * COMMAND_POLL_CONNECTION. 0: the one that all long-polls of a session share, attached when it
-     * goes live and left to its lease. */
+     * COMMAND_POLL_CONNECTION; it takes the session (rule 15). 0: the one that all long-polls of a
+     * session share, attached when it goes live and left to its lease. */
     uint64_t connection;
-    enum encoding encoding; /* of the message objects that on_message gets */
+    enum pickup_form form; /* of what on_message gets */
 };
 /* Subscribes to the feed; reads from the next route_proceed on, or from pickup_proceed, which the
  * caller may call right away. 0, -ENOMEM. */
@@ -172,6 +187,9 @@ void pickup_proceed(struct pickup *p);
 void pickup_resume(struct pickup *p);           /* after PICKUP_FULL or PICKUP_REFUSED */
 void pickup_stop(struct pickup *p);             /* frees; calls nothing */
 uint64_t pickup_cursor(const struct pickup *p); /* everything up to it was handed out */
+/* What commands that come by its connection carry (rule 15): 0 until its attachment has been
+ * answered by the feed, and where sessions are shared. */
+uint64_t pickup_generation(const struct pickup *p);
 size_t route_pickups(const struct route *r);
 /* Some pick-up has something to do at once: resumed since route_proceed, for instance. */
 bool route_due(const struct route *r);

@@ -64,7 +64,7 @@ struct subscriptions {
  * wants it. */
 struct feed_message {
     struct message m;
-    struct str object[ENCODINGS]; /* p NULL: not made yet */
+    struct str object[FORMS]; /* p NULL: not made yet */
 };
 
 int subscriptions_open(struct route *r); /* 0, -ENOMEM */
@@ -162,8 +162,8 @@ struct route {
     struct feed_reader reader;
     uint64_t passed; /* every record of the feed with a seq up to it was offered to the live ones */
     uint64_t walked; /* the highest seq seen on the feed: >= passed inside a batch */
-    struct buf record;            /* the body of the feed record in hand */
-    struct buf object[ENCODINGS]; /* of the message in hand */
+    struct buf record;        /* the body of the feed record in hand */
+    struct buf object[FORMS]; /* of the message in hand */
 
     struct pickup_list all;   /* every pick-up */
     struct pickup_list turns; /* those that have something to do */

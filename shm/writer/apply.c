@@ -211,6 +211,9 @@ int apply_command(struct writer *w, uint32_t slot, const struct command_header *
         return apply_ack(w, body, ret_code);
     case COMMAND_APPEND:
         return apply_append(w, body, ret_code);
+    case COMMAND_SUBSCRIBE:
+    case COMMAND_UNSUBSCRIBE:
+    case COMMAND_EMPTY:
     case COMMAND_TYPES:
         break;
     }

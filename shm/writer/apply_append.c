@@ -227,6 +227,7 @@ static int apply_item(struct writer *w, const struct command_append_item *item)
         .publisher = item->publisher,
         .trace = item->trace,
         .collapse = item->collapse,
+        .except = item->except,
         .payload = item->payload,
     };
     if (!p.ephemeral)
@@ -247,19 +248,19 @@ int apply_append(struct writer *w, struct unpack *body, enum code *ret_code)
 {
     /* A record that turns out bad half way must not leave its first items behind. */
     struct unpack check = *body;
-    uint32_t n = unpack_u32(&check);
-    if (check.bad || n == 0 || n > COMMAND_APPEND_ITEMS)
+    struct command_append head;
+    if (command_append_decode(&check, &head) != 0)
         return -EBADMSG;
     struct command_append_item item;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < head.count; i++)
         if (command_append_item_decode(&check, &item) != 0)
             return -EBADMSG;
     if (!unpack_done(&check))
         return -EBADMSG;
 
-    unpack_u32(body);
+    must(command_append_decode(body, &head) == 0);
     w->ephemeral = true;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < head.count; i++) {
         must(command_append_item_decode(body, &item) == 0);
         int err = apply_item(w, &item);
         if (err)

@@ -6,26 +6,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The completion of OPEN and PATCH. The row's texts are copied: a later write would move them. */
+/* The completion of OPEN and PATCH. */
 static int answer_session(struct writer *w, const struct session *s, bool created)
 {
-    struct completion_session c = {
-        .created = created,
-        .cursor = s->acked > s->start_seq ? s->acked : s->start_seq,
-        .expires_ms = s->expires_ms,
-        .ttl_ms = s->ttl_ms,
-        .subject = s->subject,
-        .name = s->name,
-        .attributes = s->attributes,
-    };
+    struct completion_session c = {.created = created};
     memcpy(c.session, s->id, SESSION_ID_SIZE);
-    size_t max = completion_session_size(&c);
-    int err = buf_reserve(&w->completion, max);
+    int err = buf_reserve(&w->completion, COMPLETION_SESSION_SIZE);
     if (err)
         return err;
-    struct pack p = pack_into(w->completion.data, max);
+    struct pack p = pack_into(w->completion.data, COMPLETION_SESSION_SIZE);
     completion_session_encode(&p, &c);
-    must(!p.bad);
     w->completion.len = pack_len(&p);
     return 0;
 }
@@ -60,8 +50,6 @@ static int open_existing(struct writer *w, struct session *s, const struct comma
     if (c->claims.n)
         s->claims = c->claims; /* the newest token says what it may join */
     int err = session_put(w->txn, s);
-    if (!err)
-        err = session_get(w->txn, s->id, s);
     if (!err)
         err = answer_session(w, s, false);
     *ret_code = CODE_OK;
@@ -164,8 +152,6 @@ int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code)
             err = expiry_put(w->txn, session_due_ms(w, &s), EXPIRE_SESSION,
                              str_make(s.id, SESSION_ID_SIZE));
     }
-    if (!err)
-        err = session_get(w->txn, c.session, &s);
     if (!err)
         err = answer_session(w, &s, false);
     *ret_code = CODE_OK;

@@ -74,6 +74,8 @@ static int due(struct writer *w, const struct expiry_row *row)
         return stream_reclaim(w->txn, stream, &w->budget);
     case EXPIRE_RECEIPTS:
         return stream_expire_receipts(w->txn, stream, w->now_ms, &limits, &w->budget);
+    case EXPIRE_TOPIC:
+        return 0;
     case EXPIRE_AGE:
         return stream_expire_age(w->txn, stream, w->now_ms, &limits, &w->budget);
     }

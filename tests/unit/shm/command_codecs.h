@@ -49,7 +49,7 @@ CODEC(command_attach, attach, command_attach_size(&v->attach))
 CODEC(command_ack, ack, COMMAND_ACK_SIZE)
 CODEC(command_append_item, item, command_append_item_size(&v->item))
 CODEC(completion_header, done, COMPLETION_HEADER_SIZE)
-CODEC(completion_session, session, completion_session_size(&v->session))
+CODEC(completion_session, session, COMPLETION_SESSION_SIZE)
 CODEC(append_result, result, APPEND_RESULT_SIZE)
 
 #endif

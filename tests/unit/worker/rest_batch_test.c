@@ -45,7 +45,7 @@ static void each_item_has_its_answer(void **state)
     assert_waits();
     struct unpack body;
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 5);
+    assert_int_equal(append_count(&body), 5);
     struct command_append_item item[5];
     for (int i = 0; i < 5; i++)
         assert_int_equal(command_append_item_decode(&body, &item[i]), 0);
@@ -146,7 +146,7 @@ static void a_thousand_and_no_more(void **state)
     assert_waits();
     struct unpack body;
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 1000);
+    assert_int_equal(append_count(&body), 1000);
     static unsigned char bytes[1000 * (8 + APPEND_RESULT_SIZE)];
     struct pack p = pack_into(bytes, sizeof(bytes));
     for (uint64_t i = 0; i < 1000; i++) {
@@ -192,7 +192,7 @@ static void a_message_over_its_limit_costs_only_itself(void **state)
     say_batch(JSON_KEY);
     struct unpack body;
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 1);
+    assert_int_equal(append_count(&body), 1);
     unsigned char bytes[64];
     struct pack p = pack_into(bytes, sizeof(bytes));
     struct append_result r = {.code = CODE_OK, .seq = 1};

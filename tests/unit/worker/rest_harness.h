@@ -300,6 +300,16 @@ HARNESS_UNUSED static uint64_t expect_command(enum command_type type, struct unp
     return h.id;
 }
 
+/* The head of an APPEND: nobody's connection; the number of its items. */
+HARNESS_UNUSED static uint32_t append_count(struct unpack *body)
+{
+    static const uint8_t nobody[SESSION_ID_SIZE];
+    struct command_append head;
+    assert_int_equal(command_append_decode(body, &head), 0);
+    assert_memory_equal(head.session, nobody, SESSION_ID_SIZE);
+    return head.count;
+}
+
 HARNESS_UNUSED static void expect_no_command(void)
 {
     struct command_header h;

@@ -136,7 +136,7 @@ static void publishes(void **state)
     say_bytes(at_session("POST", 0, "/messages"), KEY IN "\nIdempotency-Key: k", envelope);
     assert_waits();
     expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 1);
+    assert_int_equal(append_count(&body), 1);
     assert_int_equal(command_append_item_decode(&body, &item), 0);
     assert_int_equal(item.flags, MESSAGE_MSGPACK);
     assert_int_equal(item.ttl_ms, 5000);
@@ -165,7 +165,7 @@ static void batches(void **state)
     say_bytes("POST /v1/publish", KEY IN OUT, packed(json));
     assert_waits();
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 2);
+    assert_int_equal(append_count(&body), 2);
     assert_int_equal(command_append_item_decode(&body, &item), 0);
     assert_true(item.flags == MESSAGE_MSGPACK && str_eq(item.payload, STR("\x91\x01")));
     assert_int_equal(command_append_item_decode(&body, &item), 0);

@@ -13,7 +13,7 @@ static uint64_t expect_item(struct command_append_item *ret)
 {
     struct unpack body;
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(unpack_u32(&body), 1);
+    assert_int_equal(append_count(&body), 1);
     assert_int_equal(command_append_item_decode(&body, ret), 0);
     assert_true(unpack_done(&body));
     return id;

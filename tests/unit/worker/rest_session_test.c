@@ -3,11 +3,7 @@
 
 static size_t session_completion(unsigned char *bytes, size_t size, int i)
 {
-    struct completion_session c = {.cursor = 3,
-                                   .expires_ms = 1795434601123,
-                                   .ttl_ms = 600000,
-                                   .subject = STR("alice"),
-                                   .attributes = STR("{\"a\":1}")};
+    struct completion_session c = {.created = 0};
     memcpy(c.session, F.session[i].id, SESSION_ID_SIZE);
     struct pack p = pack_into(bytes, size);
     completion_session_encode(&p, &c);

@@ -160,11 +160,11 @@ uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]
     if (key)
         memcpy(item.key_hash, key, strlen(key) < 16 ? strlen(key) : 16);
     memcpy(item.content_hash, text, strlen(text) < 16 ? strlen(text) : 16);
-    size_t max = 4 + command_append_item_size(&item);
+    size_t max = COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item);
     unsigned char *room = malloc(max);
     must(room);
     struct pack p = pack_into(room, max);
-    pack_u32(&p, 1);
+    command_append_encode(&p, &(struct command_append){.count = 1});
     command_append_item_encode(&p, &item);
     struct pack q = begin(r, s, COMMAND_APPEND, pack_len(&p));
     pack_bytes(&q, room, pack_len(&p));
