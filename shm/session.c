@@ -12,7 +12,7 @@
 
 #include "shm/expiry.h"
 #include "shm/session.h"
-#include "shm/stream.h"
+#include "shm/topic.h"
 
 #define ROW_FIXED (13 * 8 + 4)
 #define ROW_STRINGS 4
@@ -201,7 +201,8 @@ static int absent_is_fine(int rc)
     return rc == -ENOENT ? 0 : rc;
 }
 
-int session_remove(struct txn *t, const struct session *s, unsigned *budget)
+int session_remove(struct txn *t, const struct session *s, uint64_t now_ms, uint64_t topic_idle_ms,
+                   unsigned *budget, uint64_t *ret_topics)
 {
     /* s may point into the rows that go. */
     unsigned char subject[SUBJECT_KEY], name[NAME_KEY];
@@ -230,6 +231,8 @@ int session_remove(struct txn *t, const struct session *s, unsigned *budget)
         rc = absent_is_fine(expiry_del(t, due, EXPIRE_SESSION, id_key));
     if (rc == 0)
         rc = remove_attachments(t, id);
+    if (rc == 0)
+        rc = subscribed_del_all(t, stream, now_ms, topic_idle_ms, budget, ret_topics);
     if (rc == 0)
         rc = absent_is_fine(stream_drop(t, stream, budget));
     return rc;

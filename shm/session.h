@@ -39,9 +39,11 @@ uint64_t session_due(const struct session *s, uint64_t start_ms); /* (R) when th
 /* Makes row, subject row, name row, mailbox and expiry row (due at expires + ttl/8). s->stream is
  * set. -EEXIST: the id is taken. */
 int session_create(struct txn *t, struct session *s);
-/* Removes all of that and the attachments at once; the mailbox is dropped within the budget. A row
- * of the expiry queue that was put later than by session_create stays: it finds nothing. */
-int session_remove(struct txn *t, const struct session *s, unsigned *budget);
+/* Removes all of that, the attachments and the subscriptions at once; the mailbox is dropped within
+ * the budget. A row of the expiry queue that was put later than by session_create stays: it finds
+ * nothing. topic_idle_ms: as of subscribed_del; *ret_topics: topics that went with it. */
+int session_remove(struct txn *t, const struct session *s, uint64_t now_ms, uint64_t topic_idle_ms,
+                   unsigned *budget, uint64_t *ret_topics);
 int session_by_name(struct txn *t, struct str subject, struct str name,
                     uint8_t ret[SESSION_ID_SIZE]); /* (R) 0 or -ENOENT */
 

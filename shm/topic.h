@@ -18,6 +18,7 @@ struct topic {
     uint64_t created_ms;
     uint64_t subscribers; /* sessions */
     uint64_t idle_ms;     /* since when it has had no subscriber; 0: it has */
+    uint64_t due_ms;      /* of its row of the expiry queue; 0: there is none */
     struct str name;
 };
 

@@ -76,13 +76,14 @@ int remove_session(struct writer *w, const struct session *s, enum metric why)
     int err = stream_head(w->txn, s->stream, &head);
     if (err && err != -ENOENT)
         return err;
-    uint64_t had = err ? 0 : head.count;
+    uint64_t had = err ? 0 : head.count, topics;
     forget_session(w, s->id);
     struct session ended = *s; /* its texts point into the row that goes */
-    err = session_remove(w->txn, s, &w->budget);
+    err = session_remove(w->txn, s, w->now_ms, w->conf->topic_idle, &w->budget, &topics);
     if (err)
         return err;
     prepare_session_end(w, &ended);
+    writer_count(w, METRIC_TOPICS_REMOVED, topics);
     writer_count(w, why, 1);
     writer_count(w, METRIC_ENDED, had);
     return 0;

@@ -130,10 +130,11 @@ static void op_drop(struct run_state *r, unsigned at)
     struct model_stream *s = &r->now->stream[at];
     unsigned budget = (unsigned)dice(r, 5);
     struct session row;
+    uint64_t topics;
     if (!s->mailbox || dice(r, 20) != 0)
         return;
     assert_int_equal(session_get(r->f->txn, s->session, &row), 0);
-    assert_int_equal(session_remove(r->f->txn, &row, &budget), 0);
+    assert_int_equal(session_remove(r->f->txn, &row, r->f->now_ms, 60000, &budget, &topics), 0);
     new_session(r, at);
 }
 
