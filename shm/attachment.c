@@ -1,6 +1,8 @@
 /* attachment - which connections a session has, each with a lease (rule 9).
  *
- *   u32 slot, slot_generation | u64 since_ms, lease_ms | transport | remote
+ *   u32 slot, slot_generation | u64 since_ms, lease_ms | transport | remote | u64 generation
+ *
+ * Rows of before there were generations end with remote: nobody had taken anything.
  */
 #include <errno.h>
 
@@ -11,7 +13,7 @@
 #include "shm/session.h"
 
 #define KEY_SIZE (SESSION_ID_SIZE + 8)
-#define ROW_MAX (4 + 4 + 8 + 8 + 2 * (4 + 255))
+#define ROW_MAX (4 + 4 + 8 + 8 + 2 * (4 + 255) + 8)
 
 static struct str make_key(unsigned char key[KEY_SIZE], const uint8_t session[SESSION_ID_SIZE],
                            uint64_t connection)
@@ -33,6 +35,8 @@ static int decode(struct row row, struct attachment *ret)
     a.lease_ms = unpack_u64(&u);
     a.transport = unpack_str(&u);
     a.remote = unpack_str(&u);
+    if (u.p != u.end)
+        a.generation = unpack_u64(&u);
     if (!unpack_done(&u))
         return -EUCLEAN;
     *ret = a;
@@ -51,6 +55,7 @@ int attachment_put(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
     pack_u64(&p, a->lease_ms);
     pack_str(&p, a->transport);
     pack_str(&p, a->remote);
+    pack_u64(&p, a->generation);
     return txn_put(t, DB_ATTACH, make_key(key, session, a->connection),
                    str_make(row, pack_len(&p)));
 }

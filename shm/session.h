@@ -57,6 +57,7 @@ struct attachment {
     uint64_t connection;
     uint32_t slot, slot_generation;
     uint64_t since_ms, lease_ms; /* store time; the lease ends at lease_ms */
+    uint64_t generation; /* of the session when this connection took it; 0: it took nothing */
     struct str transport, remote;
 };
 int attachment_put(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
