@@ -30,7 +30,6 @@ struct merge {
     size_t limit, count, bytes, walked;
     uint64_t last;   /* the last one handed out, of any source */
     uint64_t passed; /* everything up to here was handed out or passed over */
-    struct page_lost lost[PAGE_SOURCES];
     size_t nlost;
 };
 
@@ -103,7 +102,7 @@ static int source_begin(struct merge *g, unsigned index)
     uint64_t had = p->cursor > s->in->join ? p->cursor : s->in->join;
     uint64_t trimmed = s->head.trimmed < g->high ? s->head.trimmed : g->high;
     if (had < trimmed)
-        g->lost[g->nlost++] =
+        p->lost[g->nlost++] =
             (struct page_lost){.stream = s->in->stream, .from = had + 1, .to = trimmed};
     uint64_t from = largest(p->cursor, s->in->join, s->head.floor);
     if (s->head.count == 0 || s->head.last <= from)
@@ -118,8 +117,16 @@ static int source_begin(struct merge *g, unsigned index)
     return 0;
 }
 
-/* Whether prev, which this reader must have seen or be told about, is no longer there (rule 7). 1,
- * 0, or a store error. */
+/* Whether this reader is to get m. */
+static bool is_for(const struct merge *g, const struct source *s, const struct message *m)
+{
+    const struct page *p = g->page;
+    return stream_visible(&s->head, m, p->now_ms, s->in->age_ms) &&
+           !(p->session && message_excepts(m, p->session));
+}
+
+/* Whether prev, which this reader must have seen or be told about, is no longer there, or never was
+ * for it (rule 7). 1, 0, or a store error. */
 static int prev_is_gone(struct merge *g, const struct source *s, const struct message *m)
 {
     unsigned char key[KEY_STREAM];
@@ -136,7 +143,7 @@ static int prev_is_gone(struct merge *g, const struct source *s, const struct me
         return 1;
     if (rc < 0)
         return rc;
-    return !stream_visible(&s->head, &prev, g->page->now_ms, s->in->age_ms);
+    return !is_for(g, s, &prev);
 }
 
 enum step { STEP_ON, STEP_FULL };
@@ -150,7 +157,7 @@ static bool has_room(const struct merge *g, const struct message *m)
 
 static int hand_out(struct merge *g, struct source *s, struct message *m)
 {
-    if (!stream_visible(&s->head, m, g->page->now_ms, s->in->age_ms)) {
+    if (!is_for(g, s, m)) {
         if (g->walked++ >= PAGE_WALK)
             return STEP_FULL;
         g->passed = m->seq;
@@ -236,6 +243,5 @@ int page_read(struct txn *t, struct page *p)
     p->ret_more = more;
     p->ret_count = g.count;
     p->nlost = g.nlost;
-    memcpy(p->lost, g.lost, g.nlost * sizeof(g.lost[0]));
     return 0;
 }

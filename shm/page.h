@@ -22,7 +22,7 @@ struct page_lost {             /* retention took messages of a stream unseen */
 };
 
 /* Entries looked at in one call, beyond the limit: a stretch of expired ones that no sweep has
- * reached yet must not hold up a worker's loop. */
+ * reached yet, or of what is for others, must not hold up a worker's loop. */
 #define PAGE_WALK 4096
 
 struct page {

@@ -19,6 +19,7 @@ static bool on_message(void *arg, uint64_t stream, const struct message *m)
 }
 
 static struct page p;
+static struct page_lost lost[PAGE_SOURCES];
 static struct seen seen;
 
 static void read_page(struct fixture *f, const struct page_source *sources, size_t n,
@@ -34,6 +35,7 @@ static void read_page(struct fixture *f, const struct page_source *sources, size
     p.now_ms = f->now_ms;
     p.on_message = on_message;
     p.arg = &seen;
+    p.lost = lost;
     assert_int_equal(meta_put(f->txn, &f->meta), 0); /* where last_seq is read */
     assert_int_equal(page_read(f->txn, &p), 0);
 }
@@ -53,10 +55,11 @@ static void test_nothing(void **state)
     assert_int_equal(p.ret_cursor, 50);
 }
 
+/* As many sources as a session can have. */
 static void test_merge(void **state)
 {
+    static struct page_source src[PAGE_SOURCES];
     struct fixture *f = *state;
-    struct page_source src[PAGE_SOURCES];
     fixture_write(f);
     for (unsigned i = 0; i < PAGE_SOURCES; i++)
         src[i] = (struct page_source){.stream = new_stream(f, STREAM_TOPIC)};
@@ -254,6 +257,169 @@ static void test_lost(void **state)
     assert_int_equal(p.nlost, 0);
 }
 
+/* Each stream that lost something is told, in the order of the sources; the others are not. */
+static void test_lost_of_several(void **state)
+{
+    static struct page_source src[PAGE_SOURCES];
+    struct fixture *f = *state;
+    struct stream_limits l = {.messages = 2};
+    size_t told = 0;
+    fixture_write(f);
+    for (unsigned i = 0; i < PAGE_SOURCES; i++)
+        src[i] = (struct page_source){.stream = new_stream(f, STREAM_TOPIC)};
+    for (unsigned i = 0; i < PAGE_SOURCES; i++)
+        append_many(f, src[i].stream, i % 3 ? &l : &UNBOUNDED, 3);
+    src[4].join = 3 * 4 + 1; /* what went it was never to have */
+    read_page(f, src, PAGE_SOURCES, 3 * 100 + 1, 5000);
+    for (unsigned i = 0; i < PAGE_SOURCES; i++) {
+        uint64_t gone = 3 * i + 1;
+        if (i % 3 == 0 || gone <= p.cursor)
+            continue;
+        assert_true(told < p.nlost);
+        assert_int_equal(lost[told].stream, src[i].stream);
+        assert_int_equal(lost[told].from, p.cursor + 1);
+        assert_int_equal(lost[told++].to, gone);
+    }
+    assert_int_equal(told, p.nlost);
+    assert_true(told > 500);
+    read_page(f, src, 5, 0, 5000);
+    assert_int_equal(p.nlost, 2); /* of 1, 2 and 4; not of 4 */
+    assert_int_equal(lost[1].stream, src[2].stream);
+    /* All of them, from the beginning. */
+    src[4].join = 0;
+    for (unsigned i = 0; i < PAGE_SOURCES; i++)
+        append_many(f, src[i].stream, &l, 3);
+    read_page(f, src, PAGE_SOURCES, 0, 5000);
+    assert_int_equal(p.nlost, PAGE_SOURCES);
+}
+
+/* A mailbox and topics, each with a join cursor of its own, in the order of their seqs. */
+static void test_mailbox_and_topics(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t removed;
+    fixture_write(f);
+    struct page_source src[4] = {{.stream = new_stream(f, STREAM_MAILBOX)},
+                                 {.stream = new_stream(f, STREAM_TOPIC)},
+                                 {.stream = new_stream(f, STREAM_TOPIC)},
+                                 {.stream = new_stream(f, STREAM_TOPIC)}};
+    for (unsigned i = 0; i < 20; i++)
+        append_many(f, src[i % 4].stream, &UNBOUNDED, 1); /* seq i + 1 */
+    assert_int_equal(
+        stream_ack(f->txn, src[0].stream, 5, f->now_ms, &UNBOUNDED, &f->budget, &removed), 0);
+    src[0].join = 5;
+    src[1].join = 6;
+    src[2].join = 7;  /* exactly one of its own */
+    src[3].join = 20; /* nothing came since */
+    static const uint64_t want[] = {9, 10, 11, 13, 14, 15, 17, 18, 19};
+    for (uint64_t cursor = 0; cursor <= 20; cursor++) {
+        size_t from = 0, n = sizeof(want) / sizeof(want[0]);
+        while (from < n && want[from] <= cursor)
+            from++;
+        read_page(f, src, 4, cursor, 3);
+        for (;;) {
+            for (size_t i = 0; i < seen.n; i++, from++) {
+                assert_true(from < n);
+                assert_int_equal(seen.seq[i], want[from]);
+                assert_int_equal(seen.stream[i], src[(want[from] - 1) % 4].stream);
+                assert_false(seen.flags[i] & MESSAGE_SKIPPED);
+            }
+            if (!p.ret_more)
+                break;
+            read_page(f, src, 4, p.ret_cursor, 3);
+        }
+        assert_int_equal(from, n);
+        assert_int_equal(p.ret_cursor, 20);
+        assert_int_equal(p.nlost, 0);
+    }
+}
+
+static void append_except(struct fixture *f, uint64_t stream, const uint8_t *sessions, size_t n)
+{
+    struct message m = {.seq = ++f->meta.last_seq,
+                        .time_ms = f->now_ms,
+                        .flags = MESSAGE_TEXT,
+                        .except = str_make(sessions, n * SESSION_ID_SIZE),
+                        .payload = STR("for some")};
+    assert_int_equal(stream_append(f->txn, stream, &m, &UNBOUNDED, f->now_ms, &f->budget), 0);
+}
+
+static void read_as(struct fixture *f, const struct page_source *src, const uint8_t *session,
+                    uint64_t cursor, size_t limit)
+{
+    read_page(f, src, 1, cursor, limit);
+    p.session = session;
+    seen.n = 0;
+    assert_int_equal(page_read(f->txn, &p), 0);
+}
+
+/* What is not for this reader is passed over, and the next of that stream says so: also to one who
+ * begins after it, and not to the others. */
+static void test_except(void **state)
+{
+    static const uint8_t who[3][SESSION_ID_SIZE] = {{1}, {2}, {3}};
+    struct fixture *f = *state;
+    fixture_write(f);
+    struct page_source src = {.stream = new_stream(f, STREAM_TOPIC)};
+    append_many(f, src.stream, &UNBOUNDED, 1); /* 1 */
+    append_except(f, src.stream, who[0], 2);   /* 2: not for 1 and 2 */
+    append_except(f, src.stream, who[1], 1);   /* 3: not for 2 */
+    append_many(f, src.stream, &UNBOUNDED, 1); /* 4 */
+    append_except(f, src.stream, who[0], 1);   /* 5: not for 1 */
+    read_as(f, &src, who[0], 0, 100);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.seq[1], 3);
+    assert_int_equal(seen.seq[2], 4);
+    assert_false(seen.flags[0] & MESSAGE_SKIPPED);
+    assert_true(seen.flags[1] & MESSAGE_SKIPPED);
+    assert_false(seen.flags[2] & MESSAGE_SKIPPED);
+    assert_int_equal(p.ret_cursor, 5); /* had, as far as it goes for this one */
+    assert_false(p.ret_more);
+    read_as(f, &src, who[0], 2, 100);
+    assert_int_equal(seen.seq[0], 3);
+    assert_true(seen.flags[0] & MESSAGE_SKIPPED);
+    read_as(f, &src, who[1], 0, 100);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.seq[1], 4);
+    assert_true(seen.flags[1] & MESSAGE_SKIPPED);
+    for (int i = 0; i < 2; i++) { /* a third session; somebody who has none */
+        read_as(f, &src, i ? NULL : who[2], 0, 100);
+        assert_int_equal(seen.n, 5);
+        for (size_t k = 0; k < seen.n; k++)
+            assert_false(seen.flags[k] & MESSAGE_SKIPPED);
+    }
+    src.join = 2; /* before its time: nothing to say */
+    read_as(f, &src, who[0], 0, 100);
+    assert_false(seen.flags[0] & MESSAGE_SKIPPED);
+    /* Only what is not for it follows: no more. */
+    read_as(f, &src, who[0], 3, 1);
+    assert_int_equal(seen.n, 1);
+    assert_false(p.ret_more);
+    assert_int_equal(p.ret_cursor, 5);
+}
+
+static void test_except_is_bounded(void **state)
+{
+    static const uint8_t me[SESSION_ID_SIZE] = {1};
+    struct fixture *f = *state;
+    unsigned pages = 1;
+    fixture_write(f);
+    struct page_source src = {.stream = new_stream(f, STREAM_TOPIC)};
+    for (unsigned i = 0; i < 2 * PAGE_WALK; i++)
+        append_except(f, src.stream, me, 1);
+    append_many(f, src.stream, &UNBOUNDED, 1);
+    read_as(f, &src, me, 0, 10);
+    for (; p.ret_more; pages++) {
+        assert_int_equal(seen.n, 0);
+        assert_int_equal(p.ret_cursor, PAGE_WALK * pages);
+        p.cursor = p.ret_cursor;
+        assert_int_equal(page_read(f->txn, &p), 0);
+    }
+    assert_int_equal(pages, 2);
+    assert_int_equal(seen.n, 1);
+    assert_true(seen.flags[0] & MESSAGE_SKIPPED);
+}
+
 static void test_age(void **state)
 {
     struct fixture *f = *state;
@@ -319,6 +485,10 @@ int main(void)
         fixture_test(test_join_and_ack),
         fixture_test(test_skipped),
         fixture_test(test_lost),
+        fixture_test(test_lost_of_several),
+        fixture_test(test_mailbox_and_topics),
+        fixture_test(test_except),
+        fixture_test(test_except_is_bounded),
         fixture_test(test_age),
         fixture_test(test_walk_is_bounded),
         fixture_test(test_malformed_message),

@@ -14,6 +14,7 @@
 #define MAILBOXES 5
 #define MESSAGES_MAX 4000
 #define KEYS 4
+#define READERS 2 /* that messages may except */
 #define LAZY 256
 
 enum fate { ALIVE, ACKED, EXPIRED, TRIMMED, REPLACED };
@@ -23,6 +24,7 @@ struct note {
     uint32_t bytes;
     uint8_t key;     /* collapse key, 0 none */
     uint8_t skipped; /* as appended */
+    uint8_t except;  /* bits of the readers that do not get it */
     uint8_t fate;    /* enum fate */
 };
 

@@ -12,11 +12,14 @@
 #include "shm/expiry.h"
 #include "shm/page.h"
 #include "shm/session.h"
+#include "shm/topic.h"
 #include "shm/verify.h"
 #include "tests/unit/shm/store_fixture.h"
 #include "tests/unit/shm/stream_model.h"
 
 #include <inttypes.h>
+
+#define TOPIC_IDLE_MS (1u << 30) /* longer than any run: topics stay */
 
 struct run_state {
     struct fixture *f;
@@ -54,8 +57,20 @@ static void new_session(struct run_state *r, unsigned at)
     s->id = row.stream;
 }
 
+static const uint8_t READER[READERS][SESSION_ID_SIZE] = {{0xaa}, {0xbb}};
+
+static struct str except_of(const struct note *n, uint8_t buf[sizeof(READER)])
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < READERS; i++)
+        if (n->except & 1u << i)
+            memcpy(buf + SESSION_ID_SIZE * len++, READER[i], SESSION_ID_SIZE);
+    return str_make(buf, len * SESSION_ID_SIZE);
+}
+
 static void op_append(struct run_state *r, unsigned at)
 {
+    uint8_t except[sizeof(READER)];
     static const char text[600];
     struct fixture *f = r->f;
     struct model_stream *s = &r->now->stream[at];
@@ -67,11 +82,14 @@ static void op_append(struct run_state *r, unsigned at)
                      .key = (uint8_t)(dice(r, 4) == 0 ? 1 + dice(r, KEYS) : 0)};
     if (dice(r, 3) == 0)
         n.expires_ms = f->now_ms + 1 + dice(r, dice(r, 2) ? 3000 : 100000);
+    if (at >= MAILBOXES && dice(r, 3) == 0)
+        n.except = (uint8_t)(1 + dice(r, (1 << READERS) - 1));
     char key[2] = {(char)('a' + n.key), 0};
     struct message m = {.seq = n.seq,
                         .time_ms = n.time_ms,
                         .expires_ms = n.expires_ms,
                         .flags = MESSAGE_TEXT,
+                        .except = except_of(&n, except),
                         .collapse = n.key ? str_of(key) : str_make(NULL, 0),
                         .payload = str_make(text, n.bytes)};
     unsigned budget = (unsigned)dice(r, 4), had = budget;
@@ -134,7 +152,8 @@ static void op_drop(struct run_state *r, unsigned at)
     if (!s->mailbox || dice(r, 20) != 0)
         return;
     assert_int_equal(session_get(r->f->txn, s->session, &row), 0);
-    assert_int_equal(session_remove(r->f->txn, &row, r->f->now_ms, 60000, &budget, &topics), 0);
+    assert_int_equal(session_remove(r->f->txn, &row, r->f->now_ms, TOPIC_IDLE_MS, &budget, &topics),
+                     0);
     new_session(r, at);
 }
 
@@ -246,17 +265,23 @@ static bool on_message(void *arg, uint64_t stream, const struct message *m)
     return m->seq % 13 != 0; /* stop now and then */
 }
 
+static bool is_for(const struct run_state *r, const struct model_stream *s, const struct note *m,
+                   uint64_t age_ms, unsigned reader)
+{
+    return model_visible(s, m, r->f->now_ms, age_ms) && !(m->except & 1u << reader);
+}
+
 static void expect_stream(struct run_state *r, struct reading *g, unsigned at,
-                          const struct page_source *src, uint64_t cursor)
+                          const struct page_source *src, uint64_t cursor, unsigned reader)
 {
     struct model_stream *s = &r->now->stream[at];
     uint64_t had = cursor > src->join ? cursor : src->join;
     for (unsigned i = 0; i < s->n; i++) {
-        const struct note *m = &s->note[i];
-        if (m->seq <= had || !model_visible(s, m, r->f->now_ms, src->age_ms))
+        const struct note *m = &s->note[i], *prev = model_find(s, m->prev);
+        if (m->seq <= had || !is_for(r, s, m, src->age_ms, reader))
             continue;
-        bool hole = m->prev > src->join && m->prev > s->trimmed &&
-                    !model_visible(s, model_find(s, m->prev), r->f->now_ms, src->age_ms);
+        bool hole =
+            m->prev > src->join && m->prev > s->trimmed && !is_for(r, s, prev, src->age_ms, reader);
         g->want[g->n++] = (struct expected){s->id, m->seq, m->prev, hole || m->skipped};
     }
 }
@@ -266,7 +291,9 @@ static void compare_page(struct run_state *r, struct txn *t, struct reading *g)
 {
     static struct page p;
     struct page_source src[3];
-    size_t n = 0;
+    struct page_lost lost[3], told[3];
+    size_t n = 0, nlost = 0;
+    unsigned reader = (unsigned)dice(r, READERS + 1); /* the last is nobody */
     uint64_t cursor = dice(r, r->now->last_seq + 2);
     g->n = g->at = 0;
     memset(&p, 0, sizeof(p));
@@ -277,16 +304,15 @@ static void compare_page(struct run_state *r, struct txn *t, struct reading *g)
         if (i > 0 && dice(r, 2))
             continue;
         src[n] = (struct page_source){s->id, join, LIMITS[at].age_ms};
-        expect_stream(r, g, at, &src[n], cursor);
+        expect_stream(r, g, at, &src[n], cursor, reader);
         uint64_t had = cursor > join ? cursor : join;
         if (had < s->trimmed)
-            p.lost[p.nlost++] = (struct page_lost){s->id, had + 1, s->trimmed};
+            lost[nlost++] = (struct page_lost){s->id, had + 1, s->trimmed};
         n++;
     }
     qsort(g->want, g->n, sizeof(g->want[0]), by_seq);
-    struct page_lost lost[3];
-    size_t nlost = p.nlost;
-    memcpy(lost, p.lost, sizeof(lost));
+    p.lost = told;
+    p.session = reader < READERS ? READER[reader] : NULL;
     p.cursor = cursor;
     p.sources = src;
     p.nsources = n;
@@ -302,7 +328,7 @@ static void compare_page(struct run_state *r, struct txn *t, struct reading *g)
         assert_true(p.ret_count <= p.limit);
         if (first) {
             assert_int_equal(p.nlost, nlost);
-            assert_memory_equal(p.lost, lost, nlost * sizeof(lost[0]));
+            assert_memory_equal(told, lost, nlost * sizeof(lost[0]));
         }
         p.cursor = p.ret_cursor;
         p.high = p.ret_high;
@@ -380,8 +406,12 @@ static void test_random_operations(void **state)
     fixture_write(r.f);
     for (unsigned i = 0; i < MAILBOXES; i++)
         new_session(&r, i);
-    for (unsigned i = MAILBOXES; i < STREAMS; i++)
-        assert_int_equal(stream_create(r.f->txn, STREAM_TOPIC, &r.now->stream[i].id), 0);
+    for (unsigned i = MAILBOXES; i < STREAMS; i++) {
+        char name = (char)('a' + i);
+        assert_int_equal(topic_create(r.f->txn, str_make(&name, 1), r.f->now_ms, TOPIC_IDLE_MS,
+                                      &r.now->stream[i].id),
+                         0);
+    }
     fixture_commit(r.f);
 
     for (unsigned long i = 0; i < n;) {
