@@ -6,6 +6,8 @@
 #include "worker/auth.h"
 
 #include "common/digest.h"
+#include "common/json.h"
+#include "common/pattern.h"
 
 #include <strings.h>
 
@@ -99,4 +101,40 @@ enum code principal_may(const struct principal *p, const char *scope, struct str
     if (p->kind == PRINCIPAL_KEY && conf_key_allows(p->key, scope, name))
         return CODE_OK;
     return CODE_FORBIDDEN;
+}
+
+#define CLAIM_MAX 512 /* bytes: no longer pattern names a topic */
+
+static bool claims_cover(struct str claims, struct str topic)
+{
+    struct json_value list, item;
+    struct json_iter it;
+    if (!claims.n || json_check(claims, &list) != 0)
+        return false;
+    json_iter_begin(&it, list);
+    while (json_next_item(&it, &item)) {
+        char memory[CLAIM_MAX];
+        struct buf pattern;
+        buf_fixed(&pattern, memory, sizeof(memory));
+        if (json_string(item, &pattern) == 0 && pattern_matches(buf_str(&pattern), topic))
+            return true;
+    }
+    return false;
+}
+
+enum code principal_may_join(const struct principal *p, const struct conf_namespace *ns,
+                             struct str claims, struct str topic)
+{
+    if (!ns->join_claim || claims_cover(claims, topic))
+        return CODE_OK;
+    bool reads = p->kind == PRINCIPAL_KEY && conf_key_allows(p->key, "read", topic);
+    return reads ? CODE_OK : CODE_FORBIDDEN;
+}
+
+enum code principal_may_publish(const struct principal *p, const struct conf_namespace *ns,
+                                struct str claims, struct str topic)
+{
+    if (p->kind != PRINCIPAL_SESSION)
+        return principal_may(p, "publish", topic);
+    return ns->client_publish ? principal_may_join(p, ns, claims, topic) : CODE_FORBIDDEN;
 }

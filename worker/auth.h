@@ -32,4 +32,15 @@ enum code principal_may_session(const struct principal *p, const uint8_t session
 enum code principal_may_send(const struct principal *p); /* mailboxes: API key with send:* */
 enum code principal_may(const struct principal *p, const char *scope, struct str name);
 
+/* Topics. ns: the namespace of the topic. claims: JSON array of the patterns that a session may
+ * join (session.claims), or empty. Whoever acts for a session by a scope (sessions:*) may do what
+ * the session may: then hand in a principal of the session. */
+
+/* CODE_OK or FORBIDDEN. Whether the caller may act for the session was judged before. */
+enum code principal_may_join(const struct principal *p, const struct conf_namespace *ns,
+                             struct str claims, struct str topic);
+/* CODE_OK, TOKEN_MISSING, FORBIDDEN. */
+enum code principal_may_publish(const struct principal *p, const struct conf_namespace *ns,
+                                struct str claims, struct str topic);
+
 #endif

@@ -22,6 +22,7 @@ enum member {
     M_TTL,
     M_COLLAPSE,
     M_EPHEMERAL,
+    M_EXCEPT,
     M_SINGLE, /* a single publish knows the members above */
     M_SESSION = M_SINGLE,
     M_KEY,
@@ -38,6 +39,7 @@ static const char *const names[M_COUNT] = {
     [M_TTL] = "ttl",
     [M_COLLAPSE] = "collapse",
     [M_EPHEMERAL] = "ephemeral",
+    [M_EXCEPT] = "except",
     [M_SESSION] = "session",
     [M_KEY] = "key",
     [M_SUBJECT] = "subject",
@@ -119,6 +121,31 @@ static bool base64_payload(const struct datum *d, struct buf *scratch, struct en
     return true;
 }
 
+/* Ids of sessions, behind each other. Each is shorter than its text, so they fit behind what was
+ * decoded of them. */
+static bool exceptions(const struct datum *list, struct buf *scratch, struct envelope *e)
+{
+    uint8_t ids[MESSAGE_EXCEPT_MAX][SESSION_ID_SIZE];
+    struct datum_iter it;
+    struct datum d;
+    size_t n = 0;
+    if (!datum_is_list(list))
+        return false;
+    datum_iter_begin(&it, list);
+    while (datum_next_item(&it, &d)) {
+        struct str text;
+        if (n == MESSAGE_EXCEPT_MAX || datum_text(&d, scratch, &text) != 0 ||
+            session_id_parse(text, ids[n++]) != 0)
+            return false;
+    }
+    size_t from = scratch->len;
+    if (buf_append(scratch, ids, n * SESSION_ID_SIZE) != 0)
+        return false;
+    if (n)
+        e->except = str_make(scratch->data + from, n * SESSION_ID_SIZE);
+    return true;
+}
+
 static bool options(const struct datum *v, struct buf *scratch, struct envelope *e,
                     struct envelope_error *error)
 {
@@ -138,6 +165,12 @@ static bool options(const struct datum *v, struct buf *scratch, struct envelope 
         return refuse(error, CODE_BAD_REQUEST, "ephemeral: true or false");
     if (ephemeral)
         e->flags |= MESSAGE_EPHEMERAL;
+    if (!datum_given(&v[M_EXCEPT]))
+        return true;
+    if (e->target != APPEND_TOPIC)
+        return refuse(error, CODE_BAD_REQUEST, "except: only what goes to a topic has exceptions");
+    if (!exceptions(&v[M_EXCEPT], scratch, e))
+        return refuse(error, CODE_BAD_REQUEST, "except: an array of at most 15 session ids");
     return true;
 }
 
@@ -179,11 +212,12 @@ bool envelope_name_valid(struct str s)
     return ascii || utf8_valid(s);
 }
 
-bool envelope_decode(const struct datum *object, bool batch, uint64_t limit, struct buf *scratch,
-                     struct envelope *ret, struct envelope_error *ret_error)
+bool envelope_decode(const struct datum *object, enum append_target target, uint64_t limit,
+                     struct buf *scratch, struct envelope *ret, struct envelope_error *ret_error)
 {
     struct datum v[M_COUNT];
-    struct envelope e = {.ttl_ms = 0};
+    struct envelope e = {.target = (uint8_t)target};
+    bool batch = target == 0;
     int err = datum_pick(object, names, batch ? M_COUNT : M_SINGLE, v);
     if (err)
         return refuse(ret_error, CODE_BAD_REQUEST,
@@ -263,6 +297,7 @@ void envelope_content_hash(struct digest *d, const struct envelope *e, uint8_t r
     digest_add(d, &e->ttl_ms, sizeof(e->ttl_ms));
     digest_add_str(d, e->collapse);
     digest_add(d, &e->flags, sizeof(e->flags));
+    digest_add_str(d, e->except);
     digest_end(d, full);
     memcpy(ret, full, 16);
 }

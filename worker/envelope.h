@@ -22,6 +22,7 @@ struct envelope {
     struct str event, content_type, collapse; /* empty: none was named */
     struct str key;                           /* batch items: the idempotency key */
     struct str payload;
+    struct str except; /* topics: ids of sessions that do not get it, 16 bytes each */
 
     /* Batch items: where it goes. target 0: the item names nothing. */
     uint8_t target;  /* enum append_target */
@@ -33,12 +34,12 @@ struct envelope_error {
     const char *why; /* static */
 };
 
-/* The envelope of a single publish, or (batch) an item of /v1/publish with its target and key.
- * object is a value of a document that datum_check accepted. scratch is reset; its ceiling is what
- * bounds memory. limit: payload bytes. True; or false with *ret_error: BAD_REQUEST, TOO_LARGE or
- * UNAVAILABLE (no memory). */
-bool envelope_decode(const struct datum *object, bool batch, uint64_t limit, struct buf *scratch,
-                     struct envelope *ret, struct envelope_error *ret_error);
+/* The envelope of a single publish to this target, or (0) an item of a batch, with its target and
+ * key. object is a value of a document that datum_check accepted. scratch is reset; its ceiling is
+ * what bounds memory. limit: payload bytes. True; or false with *ret_error: BAD_REQUEST, TOO_LARGE
+ * or UNAVAILABLE (no memory). */
+bool envelope_decode(const struct datum *object, enum append_target target, uint64_t limit,
+                     struct buf *scratch, struct envelope *ret, struct envelope_error *ret_error);
 
 /* A publish whose body is the payload itself. Headers that are absent have a NULL pointer.
  * content_type absent: application/octet-stream. */

@@ -4,7 +4,8 @@
  * published gets its own refusal and the others go on; a body that is no batch is refused whole,
  * before anything is visible to the writer.
  */
-#include "worker/rest_publish.h"
+#include "worker/publish.h"
+#include "worker/rest_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct batch_encoding {
     struct datum messages;
     struct buf scratch;
     struct digest *digest; /* NULL until a key needs it */
+    struct publisher by;
     enum code may_send;
     uint32_t singles, subjects;
 };
@@ -39,17 +41,18 @@ static void release(struct rest_ask *ask)
 
 /* --- in --- */
 
-static enum code address(struct batch_encoding *e, const struct envelope *env,
-                         struct command_append_item *item)
+/* Whether it may go there; the namespace of a topic. */
+static enum code address(const struct batch_encoding *e, const struct envelope *env,
+                         uint8_t session[SESSION_ID_SIZE], const struct conf_namespace **ret_ns)
 {
     if (env->target == APPEND_TOPIC)
-        return publish_topic(e->ex, env->name);
+        return publish_check_topic(e->ex->worker->conf, &e->ex->principal, str_make(NULL, 0),
+                                   env->name, ret_ns);
     if (e->may_send != CODE_OK)
         return e->may_send;
     if (env->target == APPEND_SUBJECT)
         return CODE_OK;
-    item->name = str_make(NULL, 0);
-    return rest_session_id(env->name, item->session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
+    return rest_session_id(env->name, session) == 0 ? CODE_OK : CODE_SESSION_UNKNOWN;
 }
 
 static struct slot encode_item(struct batch_encoding *e, const struct datum *d, struct pack *p)
@@ -57,18 +60,19 @@ static struct slot encode_item(struct batch_encoding *e, const struct datum *d, 
     struct envelope env;
     struct envelope_error error;
     struct command_append_item item;
-    if (!envelope_decode(d, true, e->ex->worker->conf->limit_message, &e->scratch, &env, &error))
+    const struct conf_namespace *ns = NULL;
+    uint8_t session[SESSION_ID_SIZE] = {0};
+    if (!envelope_decode(d, 0, e->ex->worker->conf->limit_message, &e->scratch, &env, &error))
         return (struct slot){.code = (uint8_t)error.code, .why = error.why};
-    struct slot slot = {
-        .target = env.target,
-        .ephemeral = (env.flags & MESSAGE_EPHEMERAL) != 0,
-    };
-    if (publish_item(e->ex, &env, &e->digest, &item) != 0)
+    struct slot slot = {.target = env.target};
+    slot.code = (uint8_t)address(e, &env, session, &ns);
+    if (slot.code == CODE_OK && publish_item(&e->by, &env, ns, &e->digest, &item) != 0)
         slot.code = CODE_UNAVAILABLE;
-    else
-        slot.code = (uint8_t)address(e, &env, &item);
-    if (slot.code == CODE_OK)
-        command_append_item_encode(p, &item);
+    if (slot.code != CODE_OK)
+        return slot;
+    memcpy(item.session, session, SESSION_ID_SIZE);
+    slot.ephemeral = (item.flags & MESSAGE_EPHEMERAL) != 0;
+    command_append_item_encode(p, &item);
     return slot;
 }
 
@@ -102,12 +106,9 @@ static ssize_t encode(void *arg, struct pack *p)
 }
 
 /* What no batch of this body can exceed: no text grows by being decoded. */
-static size_t bound(const struct exchange *ex)
+static size_t bound(const struct exchange *ex, const struct publisher *by)
 {
-    const struct command_append_item empty = {
-        .publisher = publish_publisher(ex),
-        .trace = ex->traceparent,
-    };
+    const struct command_append_item empty = {.publisher = by->shown, .trace = by->trace};
     size_t items = ex->body.len / sizeof("{}") + 1;
     if (items > COMMAND_APPEND_ITEMS)
         items = COMMAND_APPEND_ITEMS;
@@ -213,7 +214,11 @@ void batch_head(struct exchange *ex)
 void batch_body(struct exchange *ex)
 {
     static const char *const names[] = {"messages"};
-    struct batch_encoding e = {.ex = ex, .may_send = principal_may_send(&ex->principal)};
+    struct batch_encoding e = {
+        .ex = ex,
+        .by = publisher_key(ex->principal.key, ex->traceparent),
+        .may_send = principal_may_send(&ex->principal),
+    };
     if (!rest_body(ex, names, 1, &e.messages))
         return;
     if (!datum_raw(&e.messages).p || !datum_is_list(&e.messages)) {
@@ -228,8 +233,8 @@ void batch_body(struct exchange *ex)
     e.batch->ask = (struct rest_ask){.on_done = on_done, .release = release};
     e.batch->n = 0;
     buf_init(&e.scratch, 2 * ex->worker->conf->limit_request);
-    int err = route_command(ex->worker->route, COMMAND_APPEND, bound(ex), encode, &e, rest_done,
-                            &e.batch->ask, &e.batch->ask.call);
+    int err = route_command(ex->worker->route, COMMAND_APPEND, bound(ex, &e.by), encode, &e,
+                            rest_done, &e.batch->ask, &e.batch->ask.call);
     buf_free(&e.scratch);
     digest_free(e.digest);
     if (!err) {

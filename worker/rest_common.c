@@ -3,6 +3,7 @@
  * A handler that waits for a completion keeps its state in ex->app. Whatever ends first, the
  * completion, the time or the client, releases it exactly once.
  */
+#include "worker/envelope.h"
 #include "worker/rest_priv.h"
 
 #include "common/clock.h"
@@ -328,6 +329,15 @@ void rest_time_member(struct buf *b, const char *name, uint64_t ms)
     buf_append_z(b, "\":\"");
     buf_append(b, text, CLOCK_TEXT_SIZE - 1);
     buf_append_c(b, '"');
+}
+
+bool rest_topic_name(struct exchange *ex, struct str name)
+{
+    if (envelope_name_valid(name))
+        return true;
+    exchange_problem(ex, CODE_BAD_REQUEST, 0,
+                     "a topic is 1 to 255 bytes of UTF-8 without control characters");
+    return false;
 }
 
 /* --- commands --- */

@@ -3,7 +3,7 @@
  *   rest.c          the route table, credentials, media types, dispatch
  *   rest_common.c   parameters, sessions, commands and their refusals
  *   rest_session.c  POST/GET/PATCH/DELETE sessions, tokens, lists
- *   rest_publish.c  one message into a mailbox or to a subject
+ *   rest_publish.c  one message into a mailbox, to a subject, to a topic
  *   rest_batch.c    /v1/publish
  *   rest_pickup.c   messages: short GET and long-poll
  *   rest_sse.c      messages: an event stream
@@ -77,6 +77,11 @@ void rest_reset_members(struct exchange *ex, struct buf *b, const struct rest_re
 void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq);
 void rest_time_member(struct buf *b, const char *name, uint64_t ms); /* 0: null */
 
+/* --- topics --- */
+
+/* The name of a topic: 400 for what cannot be one. */
+bool rest_topic_name(struct exchange *ex, struct str name);
+
 /* --- commands --- */
 
 /* An open command on behalf of an exchange, embedded in the handler's state or alone. */
@@ -136,6 +141,8 @@ void ack_body(struct exchange *ex);
 void publish_head(struct exchange *ex);
 void publish_session_body(struct exchange *ex);
 void publish_subject_body(struct exchange *ex);
+void publish_topic_head(struct exchange *ex);
+void publish_topic_body(struct exchange *ex);
 void batch_head(struct exchange *ex);
 void batch_body(struct exchange *ex);
 void receipt_head(struct exchange *ex);

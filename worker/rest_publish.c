@@ -1,16 +1,19 @@
-/* rest_publish - one message into a mailbox, or into each mailbox of a subject.
+/* rest_publish - one message into a mailbox, into each mailbox of a subject, or to a topic.
  *
  * The answer is the writer's: whether the session lives, whether the key was here before, whether
- * there is room. Nothing is read from the store on the way.
+ * there is room. What is read from the store on the way is who publishes, where a session does.
  */
-#include "worker/rest_publish.h"
+#include "worker/publish.h"
+#include "worker/rate.h"
+#include "worker/rest_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 struct publish {
     struct rest_ask ask;
-    bool ephemeral, subject;
+    uint8_t target; /* enum append_target */
+    bool ephemeral;
 };
 
 struct publish_encoding {
@@ -23,103 +26,19 @@ static void release(struct rest_ask *ask)
     free(ask);
 }
 
-/* --- shared with batches --- */
-
-struct str publish_publisher(const struct exchange *ex)
-{
-    return str_of(ex->principal.key->name);
-}
-
-int publish_item(const struct exchange *ex, const struct envelope *e, struct digest **digest,
-                 struct command_append_item *ret)
-{
-    struct command_append_item item = {
-        .target = e->target,
-        .flags = e->flags,
-        .name = e->name,
-        .ttl_ms = e->ttl_ms,
-        .id = e->key,
-        .event = e->event,
-        .content_type = e->content_type,
-        .publisher = publish_publisher(ex),
-        .trace = ex->traceparent,
-        .collapse = e->collapse,
-        .payload = e->payload,
-    };
-    /* An ephemeral is not stored, and neither is what it was called. */
-    if (e->key.n && !(e->flags & MESSAGE_EPHEMERAL)) {
-        if (!*digest && digest_new(digest) != 0)
-            return -ENOMEM;
-        item.keyed = 1;
-        envelope_key_hash(*digest, STR("key"), item.publisher, e->key, item.key_hash);
-        envelope_content_hash(*digest, e, item.content_hash);
-    }
-    *ret = item;
-    return 0;
-}
-
-int publish_status(enum code code, bool duplicate, bool ephemeral)
-{
-    if (code != CODE_OK)
-        return code_status(code);
-    return ephemeral ? 202 : duplicate ? 200 : 201;
-}
-
-void publish_result(struct buf *b, const uint8_t *session, const struct append_result *r,
-                    bool ephemeral)
-{
-    enum code code = r->code < CODE_COUNT ? (enum code)r->code : CODE_INTERNAL;
-    buf_append_c(b, '{');
-    if (session) {
-        char id[SESSION_ID_TEXT];
-        session_id_text(session, id);
-        buf_append_z(b, "\"session\":\"");
-        buf_append(b, id, SESSION_ID_TEXT - 1);
-        buf_append_z(b, "\",");
-    }
-    buf_append_z(b, "\"status\":");
-    buf_append_u64(b, (uint64_t)publish_status(code, r->duplicate, ephemeral));
-    if (code != CODE_OK) {
-        buf_append_z(b, ",\"code\":\"");
-        buf_append_z(b, code_text(code));
-        buf_append_z(b, "\"}");
-        return;
-    }
-    if (ephemeral) {
-        buf_append_z(b, ",\"seq\":null}");
-        return;
-    }
-    buf_append_z(b, ",\"seq\":");
-    buf_append_u64(b, r->seq);
-    buf_append_z(b, r->duplicate ? ",\"duplicate\":true}" : ",\"duplicate\":false}");
-}
-
-enum code publish_topic(const struct exchange *ex, struct str topic)
-{
-    enum code code = principal_may(&ex->principal, "publish", topic);
-    if (code != CODE_OK)
-        return code;
-    return conf_namespace_of(ex->worker->conf, topic) ? CODE_NOT_IMPLEMENTED : CODE_TOPIC_UNKNOWN;
-}
-
 /* --- answers --- */
 
-static void answer_session(struct exchange *ex, const struct append_result *r, bool ephemeral)
+static void answer_one(struct exchange *ex, uint8_t target, const struct append_result *r,
+                       bool ephemeral)
 {
     struct buf *b = &ex->out_body;
-    if (ephemeral) {
-        buf_append_z(b, "{\"seq\":null}");
-        exchange_answer(ex, 202, JSON_TYPE);
-        return;
-    }
-    buf_append_z(b, "{\"seq\":");
-    buf_append_u64(b, r->seq);
-    buf_append_c(b, ',');
-    rest_cursor_member(ex, b, "cursor", r->seq);
-    buf_append_z(b, ",\"stream\":\"mailbox\",\"durability\":");
-    buf_append_z(b, ex->worker->conf->store_durability == CONF_DISK ? "\"disk\"" : "\"memory\"");
-    buf_append_z(b, r->duplicate ? ",\"duplicate\":true}" : ",\"duplicate\":false}");
-    exchange_answer(ex, r->duplicate ? 200 : 201, JSON_TYPE);
+    char memory[PUBLISH_STREAM_MAX];
+    struct str stream =
+        target == APPEND_TOPIC ? publish_stream(ex->param[0], memory) : STR("mailbox");
+    buf_append_c(b, '{');
+    publish_members(b, ex->worker->conf, route_epoch(ex->worker->route), stream, r, ephemeral);
+    buf_append_c(b, '}');
+    exchange_answer(ex, publish_status(CODE_OK, r->duplicate, ephemeral), JSON_TYPE);
 }
 
 /* 201 if anything was stored, 200 if all were duplicates, else what refused them: 507. */
@@ -156,20 +75,25 @@ static void on_done(struct rest_ask *ask, struct unpack *body)
 {
     struct publish *p = (struct publish *)ask;
     struct exchange *ex = ask->ex;
-    bool ephemeral = p->ephemeral, subject = p->subject;
+    uint8_t target = p->target;
+    bool ephemeral = p->ephemeral;
     rest_release(ask);
-    uint32_t code = unpack_u32(body), n = unpack_u32(body);
-    struct append_result r = {.code = code};
-    if (!subject && n == 1 && append_result_decode(body, &r) != 0)
-        body->bad = true;
-    if (body->bad || code >= CODE_COUNT || (code == CODE_OK && n == 0))
-        exchange_problem(ex, CODE_INTERNAL, 0, NULL);
-    else if (code != CODE_OK)
-        exchange_problem(ex, (enum code)code, 0, NULL);
-    else if (subject)
-        answer_subject(ex, body, n, ephemeral);
+    if (target == APPEND_SUBJECT) {
+        uint32_t code = unpack_u32(body), n = unpack_u32(body);
+        if (body->bad || code >= CODE_COUNT || (code == CODE_OK && n == 0))
+            exchange_problem(ex, CODE_INTERNAL, 0, NULL);
+        else if (code != CODE_OK)
+            exchange_problem(ex, (enum code)code, 0, NULL);
+        else
+            answer_subject(ex, body, n, ephemeral);
+        return;
+    }
+    struct append_result r;
+    enum code code = publish_result_read(body, &r);
+    if (code != CODE_OK)
+        exchange_problem(ex, code, 0, NULL);
     else
-        answer_session(ex, &r, ephemeral);
+        answer_one(ex, target, &r, ephemeral);
 }
 
 /* --- requests --- */
@@ -209,8 +133,8 @@ static bool read_headers(struct exchange *ex, struct envelope *e, struct envelop
     return envelope_of_payload(&h, buf_str(&ex->body), ex->worker->conf->limit_message, e, error);
 }
 
-static bool read_envelope(struct exchange *ex, enum encoding encoding, struct buf *scratch,
-                          struct envelope *e, struct envelope_error *error)
+static bool read_envelope(struct exchange *ex, enum encoding encoding, enum append_target target,
+                          struct buf *scratch, struct envelope *e, struct envelope_error *error)
 {
     struct datum body;
     int err = datum_check(encoding, buf_str(&ex->body), &body);
@@ -218,7 +142,7 @@ static bool read_envelope(struct exchange *ex, enum encoding encoding, struct bu
         *error = (struct envelope_error){CODE_BAD_REQUEST, datum_error_text(encoding, err)};
         return false;
     }
-    return envelope_decode(&body, false, ex->worker->conf->limit_message, scratch, e, error);
+    return envelope_decode(&body, target, ex->worker->conf->limit_message, scratch, e, error);
 }
 
 static bool read_key(struct exchange *ex, struct envelope *e, struct envelope_error *error)
@@ -243,24 +167,34 @@ static ssize_t encode(void *arg, struct pack *p)
     return (ssize_t)append_completion_max(!subject, subject, e->max_per_subject);
 }
 
-static void send_envelope(struct exchange *ex, const struct envelope *e, const uint8_t *session)
+/* Whose it is, and where it goes. */
+struct publication {
+    struct publisher by;
+    enum append_target target;
+    struct str name;
+    const uint8_t *session;          /* APPEND_SESSION */
+    const struct conf_namespace *ns; /* APPEND_TOPIC */
+};
+
+static void send_envelope(struct exchange *ex, const struct publication *to,
+                          const struct envelope *e)
 {
     struct command_append_item item;
     struct digest *digest = NULL;
     struct publish *p = malloc(sizeof(*p));
-    int err = p ? publish_item(ex, e, &digest, &item) : -ENOMEM;
+    int err = p ? publish_item(&to->by, e, to->ns, &digest, &item) : -ENOMEM;
     digest_free(digest);
     if (err) {
         free(p);
         rest_no_memory(ex);
         return;
     }
-    if (session)
-        memcpy(item.session, session, SESSION_ID_SIZE);
+    if (to->session)
+        memcpy(item.session, to->session, SESSION_ID_SIZE);
     *p = (struct publish){
         .ask = {.on_done = on_done, .release = release},
-        .ephemeral = (e->flags & MESSAGE_EPHEMERAL) != 0,
-        .subject = item.target == APPEND_SUBJECT,
+        .target = item.target,
+        .ephemeral = (item.flags & MESSAGE_EPHEMERAL) != 0,
     };
     struct publish_encoding arg = {.item = &item,
                                    .max_per_subject = ex->worker->conf->max_per_subject};
@@ -268,20 +202,20 @@ static void send_envelope(struct exchange *ex, const struct envelope *e, const u
               COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item), encode, &arg);
 }
 
-static void publish(struct exchange *ex, enum append_target target, struct str name,
-                    const uint8_t *session)
+static void publish(struct exchange *ex, const struct publication *to)
 {
     struct buf scratch;
     buf_init(&scratch, 2 * ex->worker->conf->limit_request);
     struct envelope e;
     struct envelope_error error;
     enum encoding encoding;
-    bool read = is_envelope(ex, &encoding) ? read_envelope(ex, encoding, &scratch, &e, &error)
-                                           : read_headers(ex, &e, &error);
+    bool read = is_envelope(ex, &encoding)
+                    ? read_envelope(ex, encoding, to->target, &scratch, &e, &error)
+                    : read_headers(ex, &e, &error);
     if (read && read_key(ex, &e, &error)) {
-        e.target = (uint8_t)target;
-        e.name = name;
-        send_envelope(ex, &e, session);
+        e.target = (uint8_t)to->target;
+        e.name = to->name;
+        send_envelope(ex, to, &e);
     } else {
         exchange_problem(ex, error.code, 0, "%s", error.why);
     }
@@ -291,17 +225,96 @@ static void publish(struct exchange *ex, enum append_target target, struct str n
 void publish_session_body(struct exchange *ex)
 {
     uint8_t id[SESSION_ID_SIZE];
+    struct publication to = {
+        .by = publisher_key(ex->principal.key, ex->traceparent),
+        .target = APPEND_SESSION,
+        .session = id,
+    };
     if (rest_session_id(ex->param[0], id) != 0)
         exchange_problem(ex, CODE_SESSION_UNKNOWN, 0, NULL);
     else
-        publish(ex, APPEND_SESSION, str_make(NULL, 0), id);
+        publish(ex, &to);
 }
 
 void publish_subject_body(struct exchange *ex)
 {
+    struct publication to = {
+        .by = publisher_key(ex->principal.key, ex->traceparent),
+        .target = APPEND_SUBJECT,
+        .name = ex->param[0],
+    };
     if (!envelope_name_valid(ex->param[0]))
         exchange_problem(ex, CODE_BAD_REQUEST, 0,
                          "a subject is 1 to 255 bytes of UTF-8 without control characters");
     else
-        publish(ex, APPEND_SUBJECT, ex->param[0], NULL);
+        publish(ex, &to);
+}
+
+/* --- to topics --- */
+
+void publish_topic_head(struct exchange *ex)
+{
+    const struct conf_namespace *ns;
+    enum code code = CODE_OK;
+    if (!rest_topic_name(ex, ex->param[0]))
+        return;
+    /* What a session may is known once its row is read: with the body. */
+    if (ex->principal.kind != PRINCIPAL_SESSION)
+        code = publish_check_topic(ex->worker->conf, &ex->principal, str_make(NULL, 0),
+                                   ex->param[0], &ns);
+    if (code == CODE_OK)
+        judge_type(ex);
+    else
+        exchange_problem(ex, code, 0, NULL);
+}
+
+/* A session's token: it may publish where clients may, and only so often. */
+static bool judge_session(struct exchange *ex, const struct session *s,
+                          const struct conf_namespace **ret)
+{
+    const struct conf *conf = ex->worker->conf;
+    struct route *route = ex->worker->route;
+    uint64_t wait_ms;
+    route_touch(route, s, 0);
+    enum code code = publish_check_topic(conf, &ex->principal, s->claims, ex->param[0], ret);
+    if (code != CODE_OK) {
+        exchange_problem(ex, code, 0, NULL);
+        return false;
+    }
+    if (rate_take(ex->worker->rate, s->id, 1, conf->publish_rate, route_boot_ms(route), &wait_ms))
+        return true;
+    metric_add(ex->worker->metrics, METRIC_RATE_LIMITED, 1);
+    exchange_problem(ex, CODE_RATE_LIMITED, (unsigned)((wait_ms + 999) / 1000),
+                     "a session may publish %llu messages a second",
+                     (unsigned long long)conf->publish_rate);
+    return false;
+}
+
+static void publish_by_session(struct exchange *ex, struct publication *to)
+{
+    struct session_copy own;
+    int err = route_session(ex->worker->route, ex->principal.session, &own);
+    if (err == -ENOENT)
+        exchange_problem(ex, CODE_TOKEN_REVOKED, 0, "the token's session has ended");
+    else if (err)
+        rest_store_error(ex, err);
+    if (err)
+        return;
+    if (judge_session(ex, &own.s, &to->ns)) {
+        to->by = publisher_session(&own.s, ex->traceparent);
+        publish(ex, to);
+    }
+    session_copy_free(&own);
+}
+
+void publish_topic_body(struct exchange *ex)
+{
+    struct publication to = {.target = APPEND_TOPIC, .name = ex->param[0]};
+    if (ex->principal.kind == PRINCIPAL_SESSION) {
+        publish_by_session(ex, &to);
+        return;
+    }
+    to.by = publisher_key(ex->principal.key, ex->traceparent);
+    to.ns = conf_namespace_of(ex->worker->conf, to.name);
+    publish(ex, &to);
 }

@@ -40,6 +40,11 @@ static const struct route_store_ops store_ops = {
     .subject = subject_sessions,
     .receipt = stream_receipt,
     .page = page_read,
+    .page_reverse = page_reverse,
+    .subscribed = subscribed_list,
+    .topic = topic_get,
+    .topic_find = topic_find,
+    .topic_next = topic_next,
 };
 
 static void trim(struct buf *b)

@@ -12,8 +12,9 @@
 #include "common/datum.h"
 #include "shm/command.h"
 #include "shm/page.h"
+#include "shm/page_reverse.h"
 #include "shm/session.h"
-#include "shm/stream.h"
+#include "shm/topic.h"
 #include "worker/wheel.h"
 
 #include <sys/types.h>
@@ -34,6 +35,11 @@ struct route_store_ops {
     int (*receipt)(struct txn *t, const struct session *s, uint64_t seq, uint64_t now_ms,
                    uint64_t age_ms, struct receipt *ret);
     int (*page)(struct txn *t, struct page *p);
+    int (*page_reverse)(struct txn *t, struct page_reverse *p);
+    int (*subscribed)(struct txn *t, uint64_t mailbox, struct subscribed *ret, size_t max);
+    int (*topic)(struct txn *t, uint64_t stream, struct topic *ret);
+    int (*topic_find)(struct txn *t, struct str name, uint64_t *ret_stream);
+    int (*topic_next)(struct txn *t, struct str prefix, struct str after, struct topic *ret);
 };
 
 struct bell;

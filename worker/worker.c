@@ -20,6 +20,7 @@
 #include "worker/accept.h"
 #include "worker/hello.h"
 #include "worker/protocol.h"
+#include "worker/rate.h"
 #include "worker/route.h"
 #include "worker/worker.h"
 
@@ -109,6 +110,8 @@ static int try_to_serve(struct loop *l)
     if (!atomic_load(&w->board->writer_ready))
         return -EAGAIN;
     int r = w->store ? 0 : open_store(w);
+    if (r == 0 && !w->rate)
+        r = rate_open(&w->rate);
     if (r == 0)
         r = open_route(w);
     if (r == 0)
@@ -293,6 +296,7 @@ static void close_all(struct loop *l)
     protocol_close(w); /* before route: exchanges that end here let go of their calls */
     if (w->route)
         route_close(w->route);
+    rate_close(w->rate);
     if (w->store)
         store_close(w->store);
     struct event *events[] = {l->bell, l->tick, l->term, l->life};

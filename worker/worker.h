@@ -12,6 +12,7 @@
 struct event_base;
 struct route;
 struct acceptor;
+struct rate;
 struct h1_server;
 struct h2_server;
 struct hello;
@@ -28,6 +29,7 @@ struct worker {
     struct store *store;
     struct bell bell, writer_bell, supervisor_bell;
     struct route *route;
+    struct rate *rate;    /* how often sessions may publish */
     struct h1_server *h1; /* protocol.h */
     struct h2_server *h2; /* protocol.h; NULL: not spoken */
     struct hello *hello;
