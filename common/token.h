@@ -59,6 +59,10 @@ void session_token_mint(const struct session_keys *keys, const uint8_t id[SESSIO
  */
 enum code session_token_verify(const struct session_keys *keys, struct str token,
                                uint8_t ret_id[SESSION_ID_SIZE]);
+/* Of a token that was verified: the id of the key that signed it; and whether such a key is still
+ * there. For connections that outlive a rotation. */
+uint32_t session_token_signer(struct str token);
+bool session_keys_have(const struct session_keys *keys, uint32_t id);
 
 /* What a credential looks like, before it is verified. */
 enum token_kind { TOKEN_JWT, TOKEN_SESSION, TOKEN_OPAQUE };

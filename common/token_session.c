@@ -55,9 +55,29 @@ static const struct session_key *find_key(const struct session_keys *keys, uint3
     return NULL;
 }
 
+bool session_keys_have(const struct session_keys *keys, uint32_t id)
+{
+    return find_key(keys, id) != NULL;
+}
+
 static bool has_prefix(struct str s)
 {
     return s.n >= PREFIX_LEN && memcmp(s.p, PREFIX, PREFIX_LEN) == 0;
+}
+
+/* Its members, believed or not. */
+static bool take_apart(struct str token, struct wire *ret)
+{
+    if (token.n != TEXT_LEN || !has_prefix(token))
+        return false;
+    struct str body = str_make(token.p + PREFIX_LEN, token.n - PREFIX_LEN);
+    return b64url_decode(body, ret, sizeof(*ret)) == (int)sizeof(*ret);
+}
+
+uint32_t session_token_signer(struct str token)
+{
+    struct wire w;
+    return take_apart(token, &w) ? be32toh(w.key) : 0;
 }
 
 enum code session_token_verify(const struct session_keys *keys, struct str token,
@@ -66,10 +86,7 @@ enum code session_token_verify(const struct session_keys *keys, struct str token
     struct wire w;
     uint8_t mac[DIGEST_SIZE];
 
-    if (token.n != TEXT_LEN || !has_prefix(token))
-        return CODE_TOKEN_MALFORMED;
-    struct str body = str_make(token.p + PREFIX_LEN, token.n - PREFIX_LEN);
-    if (b64url_decode(body, &w, sizeof(w)) != (int)sizeof(w))
+    if (!take_apart(token, &w))
         return CODE_TOKEN_MALFORMED;
     const struct session_key *key = find_key(keys, be32toh(w.key));
     if (!key)

@@ -47,6 +47,7 @@ static enum code verify(const struct conf *conf, const struct session_keys *keys
     switch (token_kind_of(credential)) {
     case TOKEN_SESSION:
         p->kind = PRINCIPAL_SESSION;
+        p->signer = session_token_signer(credential);
         return session_token_verify(keys, credential, p->session);
     case TOKEN_JWT:
         p->kind = PRINCIPAL_BOOTSTRAP;

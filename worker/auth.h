@@ -15,6 +15,7 @@ struct principal {
     enum principal_kind kind;
     const struct conf_api_key *key;   /* PRINCIPAL_KEY; borrowed from the configuration */
     uint8_t session[SESSION_ID_SIZE]; /* PRINCIPAL_SESSION */
+    uint32_t signer;                  /* PRINCIPAL_SESSION: the key that signed its token */
     struct token_claims claims;       /* PRINCIPAL_BOOTSTRAP; owned: principal_free */
 };
 

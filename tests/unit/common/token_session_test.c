@@ -40,6 +40,12 @@ static void test_rotation(void **state)
     assert_int_equal(session_token_verify(&later, str_of(text), got), CODE_OK);
     memset(got, 0x77, sizeof(got));
     assert_int_equal(session_token_verify(&latest, str_of(text), got), CODE_TOKEN_UNKNOWN_KEY);
+    uint32_t signer = session_token_signer(str_of(text));
+    assert_true(session_keys_have(&keys, signer));
+    assert_true(session_keys_have(&later, signer));
+    assert_false(session_keys_have(&latest, signer));
+    assert_false(session_keys_have(&none, 0));
+    assert_int_equal(session_token_signer(STR("rs1.abc")), 0);
     assert_int_equal(session_token_verify(&none, str_of(text), got), CODE_TOKEN_UNKNOWN_KEY);
     assert_int_equal(session_token_verify(&forged, str_of(text), got), CODE_TOKEN_BAD_SIGNATURE);
     assert_int_equal(got[0], 0x77);
