@@ -8,6 +8,8 @@
 struct publish {
     const struct command_append_item *item;
     struct message message;
+    struct stream_limits limits;
+    uint32_t target_flags;       /* FEED_TARGET_TOPIC, or 0 */
     struct feed_target one;      /* all that one stream needs */
     struct feed_target *targets; /* what goes onto the feed; room for `room` */
     size_t ntargets, room;
@@ -75,7 +77,7 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
     *ret_duplicate = false;
     *ret_seq = 0;
     if (p->ephemeral) {
-        add_target(p, (struct feed_target){.stream = stream});
+        add_target(p, (struct feed_target){.stream = stream, .flags = p->target_flags});
         return 0;
     }
     if (item->keyed) {
@@ -101,11 +103,10 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
         count_refusal(w, *ret_code);
         return 0;
     }
-    struct stream_limits limits = mailbox_limits(w);
     struct message *m = &p->message;
     m->seq = w->meta.last_seq + 1;
     m->flags &= (uint16_t)~MESSAGE_SKIPPED;
-    int got = stream_append(w->txn, stream, m, &limits, w->now_ms, &w->budget);
+    int got = stream_append(w->txn, stream, m, &p->limits, w->now_ms, &w->budget);
     if (got < 0)
         return got;
     if (got > 0) {
@@ -127,7 +128,7 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
     add_target(p, (struct feed_target){.stream = stream,
                                        .seq = m->seq,
                                        .prev = m->prev,
-                                       .flags = m->flags & MESSAGE_SKIPPED});
+                                       .flags = (m->flags & MESSAGE_SKIPPED) | p->target_flags});
     writer_count(w, METRIC_APPENDED, 1);
     return 0;
 }
@@ -144,6 +145,22 @@ static void to_feed(struct writer *w, struct publish *p)
         writer_count(w, METRIC_EPHEMERAL, 1);
 }
 
+static int to_one(struct writer *w, struct publish *p, uint64_t stream)
+{
+    p->targets = &p->one;
+    p->room = 1;
+    enum code code;
+    bool duplicate;
+    uint64_t seq;
+    int err = append_one(w, p, stream, &code, &duplicate, &seq);
+    if (err)
+        return err;
+    item_head(w, code, 1);
+    result(w, NULL, code, duplicate, seq);
+    to_feed(w, p);
+    return 0;
+}
+
 static int to_session(struct writer *w, struct publish *p)
 {
     uint64_t stream;
@@ -152,20 +169,7 @@ static int to_session(struct writer *w, struct publish *p)
         item_head(w, CODE_SESSION_UNKNOWN, 0);
         return 0;
     }
-    if (err)
-        return err;
-    p->targets = &p->one;
-    p->room = 1;
-    enum code code;
-    bool duplicate;
-    uint64_t seq;
-    err = append_one(w, p, stream, &code, &duplicate, &seq);
-    if (err)
-        return err;
-    item_head(w, code, 1);
-    result(w, NULL, code, duplicate, seq);
-    to_feed(w, p);
-    return 0;
+    return err ? err : to_one(w, p, stream);
 }
 
 /* Into each live session of the subject; one full mailbox does not refuse the others. */
@@ -212,9 +216,68 @@ static int to_subject(struct writer *w, struct publish *p)
     return err;
 }
 
+static void make_ephemeral(struct publish *p)
+{
+    p->ephemeral = true;
+    p->message.flags |= MESSAGE_EPHEMERAL;
+    p->message.expires_ms = 0;
+}
+
+/* Where a topic's message goes: 0 and CODE_OK, or why not; or a store error. A topic is made to
+ * hold something, so an ephemeral may find that there is none: nobody is subscribed. */
+static int topic_for(struct writer *w, struct publish *p, struct topic_place *ret,
+                     enum code *ret_code)
+{
+    struct str name = p->item->name;
+    int err = topic_place(w, name, ret);
+    if (err)
+        return err;
+    if (!ret->space) {
+        *ret_code = CODE_TOPIC_UNKNOWN;
+        return 0;
+    }
+    if (ret->space->history == 0)
+        make_ephemeral(p);
+    *ret_code = CODE_OK;
+    if (ret->stream || p->ephemeral)
+        return 0;
+    *ret_code = topics_have_room(w, 1);
+    return *ret_code == CODE_OK ? topic_make(w, name, ret) : 0;
+}
+
+/* Once, however many are subscribed. */
+static int to_topic(struct writer *w, struct publish *p)
+{
+    struct topic_place at;
+    enum code code;
+    int err = topic_for(w, p, &at, &code);
+    if (err)
+        return err;
+    if (code != CODE_OK) {
+        count_refusal(w, code);
+        item_head(w, code, 0);
+        return 0;
+    }
+    p->limits = topic_limits(w, at.space);
+    p->target_flags = FEED_TARGET_TOPIC;
+    /* One key for all of them: each replaces the one before it. */
+    if (at.space->latest)
+        p->message.collapse = STR("latest");
+    if (at.stream)
+        return to_one(w, p, at.stream);
+    item_head(w, CODE_OK, 1);
+    result(w, NULL, CODE_OK, false, 0);
+    writer_count(w, METRIC_EPHEMERAL, 1);
+    return 0;
+}
+
 static int apply_item(struct writer *w, const struct command_append_item *item)
 {
-    struct publish p = {.item = item, .ephemeral = (item->flags & MESSAGE_EPHEMERAL) != 0};
+    struct publish p = {
+        .item = item,
+        .limits = mailbox_limits(w),
+        .ephemeral = (item->flags & MESSAGE_EPHEMERAL) != 0,
+    };
     p.message = (struct message){
         .time_ms = w->now_ms,
         .expires_ms = item->ttl_ms && !p.ephemeral ? w->now_ms + item->ttl_ms : 0,
@@ -230,18 +293,32 @@ static int apply_item(struct writer *w, const struct command_append_item *item)
         .except = item->except,
         .payload = item->payload,
     };
-    if (!p.ephemeral)
-        w->ephemeral = false;
+    int err = -EBADMSG;
     switch ((enum append_target)item->target) {
     case APPEND_SESSION:
-        return to_session(w, &p);
+        err = to_session(w, &p);
+        break;
     case APPEND_SUBJECT:
-        return to_subject(w, &p);
+        err = to_subject(w, &p);
+        break;
     case APPEND_TOPIC:
-        item_head(w, CODE_TOPIC_UNKNOWN, 0);
-        return 0;
+        err = to_topic(w, &p);
+        break;
     }
-    return -EBADMSG;
+    if (!p.ephemeral)
+        w->ephemeral = false;
+    return err;
+}
+
+/* Whether who sent it may still do so. 1; 0: refused as a whole, for *ret_code; or a store error.
+ */
+static int judge_sender(struct writer *w, const struct command_append *head, enum code *ret_code)
+{
+    static const uint8_t nobody[SESSION_ID_SIZE];
+    struct session s;
+    if (memcmp(head->session, nobody, SESSION_ID_SIZE) == 0)
+        return 1;
+    return command_session(w, head->session, head->generation, &s, ret_code);
 }
 
 int apply_append(struct writer *w, struct unpack *body, enum code *ret_code)
@@ -259,10 +336,13 @@ int apply_append(struct writer *w, struct unpack *body, enum code *ret_code)
         return -EBADMSG;
 
     must(command_append_decode(body, &head) == 0);
+    int err = judge_sender(w, &head, ret_code);
+    if (err <= 0)
+        return err;
     w->ephemeral = true;
     for (uint32_t i = 0; i < head.count; i++) {
         must(command_append_item_decode(body, &item) == 0);
-        int err = apply_item(w, &item);
+        err = apply_item(w, &item);
         if (err)
             return err;
     }

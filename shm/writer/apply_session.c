@@ -44,16 +44,18 @@ static int subject_has_room(struct writer *w, struct str subject)
 }
 
 static int open_existing(struct writer *w, struct session *s, const struct command_open *c,
-                         enum code *ret_code)
+                         const struct join *topics, enum code *ret_code)
 {
-    s->expires_ms = w->now_ms + s->ttl_ms;
+    int err = join_check(w, s->stream, topics, ret_code);
+    if (err || *ret_code != CODE_OK)
+        return err;
     if (c->claims.n)
         s->claims = c->claims; /* the newest token says what it may join */
-    int err = session_put(w->txn, s);
+    err = slide_session(w, s);
+    uint64_t join;
     if (!err)
-        err = answer_session(w, s, false);
-    *ret_code = CODE_OK;
-    return err;
+        err = join_all(w, s->stream, topics, true, &join);
+    return err ? err : answer_session(w, s, false);
 }
 
 int apply_open(struct writer *w, struct unpack *body, enum code *ret_code)
@@ -61,15 +63,22 @@ int apply_open(struct writer *w, struct unpack *body, enum code *ret_code)
     struct command_open c;
     if (command_open_decode(body, &c) != 0 || !unpack_done(body))
         return -EBADMSG;
+    struct join topics;
+    int err = join_read(&topics, c.topics);
+    if (err == -E2BIG) {
+        *ret_code = CODE_LIMIT_REACHED;
+        return 0;
+    }
+    if (err)
+        return err;
     struct session s;
-    int err;
     if (c.name.n) {
         uint8_t id[SESSION_ID_SIZE];
         err = session_by_name(w->txn, c.subject, c.name, id);
         if (err == 0) {
             err = live_session(w, id, &s);
             if (err == 0)
-                return open_existing(w, &s, &c, ret_code);
+                return open_existing(w, &s, &c, &topics, ret_code);
             if (err != -ENOENT)
                 return err;
             err = session_get(w->txn, id, &s); /* expired, not swept yet: its name is free */
@@ -99,6 +108,9 @@ int apply_open(struct writer *w, struct unpack *body, enum code *ret_code)
         *ret_code = CODE_STORE_FULL;
         return 0;
     }
+    err = join_check(w, 0, &topics, ret_code);
+    if (err || *ret_code != CODE_OK)
+        return err;
     uint64_t ttl = c.ttl_ms ? c.ttl_ms : w->conf->session_ttl;
     s = (struct session){
         .created_ms = w->now_ms,
@@ -113,10 +125,12 @@ int apply_open(struct writer *w, struct unpack *body, enum code *ret_code)
     };
     memcpy(s.id, c.session, SESSION_ID_SIZE);
     err = session_create(w->txn, &s);
+    uint64_t join;
+    if (!err) /* nobody is connected to it yet */
+        err = join_all(w, s.stream, &topics, false, &join);
     if (err)
         return err;
     writer_count(w, METRIC_SESSIONS_OPENED, 1);
-    *ret_code = CODE_OK;
     return answer_session(w, &s, true);
 }
 
@@ -126,9 +140,9 @@ int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code)
     if (command_patch_decode(body, &c) != 0 || !unpack_done(body))
         return -EBADMSG;
     struct session s;
-    int err = live_session(w, c.session, &s);
-    if (err)
-        return no_session(err, ret_code);
+    int err = command_session(w, c.session, 0, &s, ret_code);
+    if (err <= 0)
+        return err;
     struct buf merged;
     buf_init(&merged, w->conf->attributes_size);
     if (c.attributes.n) {
@@ -154,7 +168,6 @@ int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code)
     }
     if (!err)
         err = answer_session(w, &s, false);
-    *ret_code = CODE_OK;
     buf_free(&merged);
     return err;
 }
@@ -165,9 +178,8 @@ int apply_end(struct writer *w, struct unpack *body, enum code *ret_code)
     if (command_ack_decode(body, &c) != 0 || !unpack_done(body))
         return -EBADMSG;
     struct session s;
-    int err = live_session(w, c.session, &s);
-    if (err)
-        return no_session(err, ret_code);
-    *ret_code = CODE_OK;
+    int err = command_session(w, c.session, 0, &s, ret_code);
+    if (err <= 0)
+        return err;
     return remove_session(w, &s, METRIC_SESSIONS_ENDED);
 }

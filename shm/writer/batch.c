@@ -161,12 +161,6 @@ static int begin_ours(struct writer *w)
     return err ? err : -ESTALE;
 }
 
-/* What was learned of sessions in a transaction that is lost may never have been. */
-static void forget_sessions(struct writer *w)
-{
-    memset(w->memo, 0, sizeof(w->memo));
-}
-
 /* One transaction of at most `most` commands. Taken commands; < 0: aborted, nothing changed. */
 static int transaction(struct writer *w, int most, bool sweep)
 {
@@ -206,7 +200,7 @@ static int transaction(struct writer *w, int most, bool sweep)
         w->txn = NULL;
         w->meta = before;
         if (taken < 0)
-            forget_sessions(w);
+            forget_all(w); /* what was learned in it may never have been */
         return taken;
     }
     prepare_note(w);
@@ -216,7 +210,7 @@ static int transaction(struct writer *w, int most, bool sweep)
     w->txn = NULL;
     if (err) {
         w->meta = before;
-        forget_sessions(w);
+        forget_all(w);
         return err;
     }
     prepare_publish(w);

@@ -56,6 +56,34 @@ void prepare_session_end(struct writer *w, const struct session *s)
     }
 }
 
+void prepare_subscribe(struct writer *w, const struct feed_subscribe *c)
+{
+    size_t size = feed_subscribe_size(c);
+    void *at = feed_room(w, FEED_CONTROL, 0, size);
+    if (at) {
+        struct pack p = pack_into(at, size);
+        feed_subscribe_encode(&p, c);
+    }
+}
+
+void prepare_unsubscribe(struct writer *w, const struct feed_subscribe *c)
+{
+    void *at = feed_room(w, FEED_CONTROL, 0, FEED_UNSUBSCRIBE_SIZE);
+    if (at) {
+        struct pack p = pack_into(at, FEED_UNSUBSCRIBE_SIZE);
+        feed_unsubscribe_encode(&p, c);
+    }
+}
+
+void prepare_fence(struct writer *w, const struct feed_fence *c)
+{
+    void *at = feed_room(w, FEED_CONTROL, 0, FEED_FENCE_SIZE);
+    if (at) {
+        struct pack p = pack_into(at, FEED_FENCE_SIZE);
+        feed_fence_encode(&p, c);
+    }
+}
+
 void prepare_completion(struct writer *w, uint32_t slot, const struct command_header *h,
                         enum code code)
 {

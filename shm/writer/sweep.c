@@ -57,27 +57,65 @@ static int due_attachment(struct writer *w, const struct expiry_row *row)
     return attachment_del(w->txn, row->id, connection);
 }
 
+/* A stream's limits: a topic's are its namespace's. 0, or a store error. */
+static int limits_of(struct writer *w, uint64_t stream, struct stream_limits *ret)
+{
+    struct stream_head head;
+    struct topic topic;
+    *ret = mailbox_limits(w);
+    int err = stream_head(w->txn, stream, &head);
+    if (err || head.kind != STREAM_TOPIC)
+        return err == -ENOENT ? 0 : err; /* what is gone needs none */
+    err = topic_get(w->txn, stream, &topic);
+    if (err)
+        return err == -ENOENT ? -EUCLEAN : err;
+    *ret = topic_limits(w, conf_namespace_of(w->conf, topic.name));
+    return 0;
+}
+
+static int due_message(struct writer *w, uint64_t stream, uint64_t seq)
+{
+    struct stream_limits limits;
+    bool removed = false; /* counted by way of the limits */
+    int err = limits_of(w, stream, &limits);
+    return err ? err : stream_expire_message(w->txn, stream, seq, w->now_ms, &limits, &removed);
+}
+
+static int due_age(struct writer *w, uint64_t stream)
+{
+    struct stream_limits limits;
+    int err = limits_of(w, stream, &limits);
+    return err ? err : stream_expire_age(w->txn, stream, w->now_ms, &limits, &w->budget);
+}
+
+static int due_topic(struct writer *w, uint64_t stream)
+{
+    bool removed = false;
+    int err = topic_expire(w->txn, stream, w->now_ms, topic_idle_ms(w), &w->budget, &removed);
+    if (!err)
+        topics_gone(w, removed);
+    return err;
+}
+
 static int due(struct writer *w, const struct expiry_row *row)
 {
-    struct stream_limits limits = mailbox_limits(w);
+    struct stream_limits limits = mailbox_limits(w); /* only mailboxes have receipts */
     uint64_t stream = key_u64_get(row->id);
-    bool removed = false; /* counted by way of the limits */
     switch (row->kind) {
     case EXPIRE_SESSION:
         return due_session(w, row);
     case EXPIRE_ATTACHMENT:
         return due_attachment(w, row);
     case EXPIRE_MESSAGE:
-        return stream_expire_message(w->txn, stream, key_u64_get(row->id + 8), w->now_ms, &limits,
-                                     &removed);
+        return due_message(w, stream, key_u64_get(row->id + 8));
     case EXPIRE_RECLAIM:
         return stream_reclaim(w->txn, stream, &w->budget);
     case EXPIRE_RECEIPTS:
         return stream_expire_receipts(w->txn, stream, w->now_ms, &limits, &w->budget);
-    case EXPIRE_TOPIC:
-        return 0;
     case EXPIRE_AGE:
-        return stream_expire_age(w->txn, stream, w->now_ms, &limits, &w->budget);
+        return due_age(w, stream);
+    case EXPIRE_TOPIC:
+        return due_topic(w, stream);
     }
     log_event(LOG_ERROR, "expiry_kind_unknown", LOG_U("kind", row->kind));
     return 0;
@@ -169,6 +207,8 @@ static int sample(struct writer *w)
     if (err)
         return err;
     metric_set(m, METRIC_SESSIONS, txn_entries(w->txn, DB_SESSION));
+    metric_set(m, METRIC_TOPICS, txn_entries(w->txn, DB_TOPIC));
+    metric_set(m, METRIC_SUBSCRIPTIONS, txn_entries(w->txn, DB_SUBS));
     metric_set(m, METRIC_MESSAGES_STORED, txn_entries(w->txn, DB_LOG));
     metric_set(m, METRIC_STORE_USED, w->usage.used);
     metric_set(m, METRIC_STORE_LIMIT, w->usage.limit);

@@ -15,7 +15,7 @@
 #include "shm/ring.h"
 #include "shm/session.h"
 #include "shm/store.h"
-#include "shm/stream.h"
+#include "shm/topic.h"
 
 #define WRITER_BATCH_MESSAGES 8192 /* most messages of one transaction */
 #define WRITER_BATCH_MS 20         /* most time spent applying before it commits */
@@ -40,6 +40,17 @@ struct session_memo {
     uint8_t id[SESSION_ID_SIZE];
     uint64_t stream;
     uint64_t due_ms; /* it lives until then at least; 0: nothing is known */
+};
+
+/* Likewise of topics: where one is, and by which namespace's rules. Whoever removes a topic forgets
+ * them all, and so does an aborted transaction. Clients choose names, so two may always want one
+ * place: then they are looked up again and again, and that is all. */
+#define WRITER_TOPIC_MEMOS 1024 /* a power of two */
+struct topic_memo {
+    uint64_t stream; /* 0: nothing is known */
+    const struct conf_namespace *space;
+    uint8_t name_len;
+    char name[TOPIC_NAME_MAX];
 };
 
 struct writer {
@@ -77,6 +88,7 @@ struct writer {
     struct stream_gone gone;      /* likewise: what retention, ttl and collapse took */
 
     struct session_memo memo[WRITER_MEMOS];
+    struct topic_memo topic_memo[WRITER_TOPIC_MEMOS];
     uint32_t first_slot; /* rotates, so that no slot is always last */
     uint64_t next_due_ms;
     uint64_t dedup_due_ms, sample_due_ms;
@@ -103,6 +115,9 @@ void prepare_begin(struct writer *w);
 void prepare_message(struct writer *w, const struct message *m, const struct feed_target *targets,
                      size_t ntargets);
 void prepare_session_end(struct writer *w, const struct session *s);
+void prepare_subscribe(struct writer *w, const struct feed_subscribe *c);
+void prepare_unsubscribe(struct writer *w, const struct feed_subscribe *c);
+void prepare_fence(struct writer *w, const struct feed_fence *c);
 void prepare_completion(struct writer *w, uint32_t slot, const struct command_header *h,
                         enum code code);
 void prepare_note(struct writer *w);         /* closes the feed stretch, writes the note */
@@ -113,24 +128,70 @@ void prepare_finish_noted(struct writer *w); /* recovery: moves the heads that t
  * 0; -EBADMSG the record is garbage; or a store error: the transaction must be aborted. */
 int apply_command(struct writer *w, uint32_t slot, const struct command_header *h,
                   struct unpack *body, enum code *ret_code);
-int apply_open(struct writer *w, struct unpack *body, enum code *ret_code);
-int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code);
-int apply_end(struct writer *w, struct unpack *body, enum code *ret_code);
-int apply_append(struct writer *w, struct unpack *body, enum code *ret_code);
-
-/* A live session: 0, -ENOENT (unknown or expired), or a store error. */
-int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
-/* Its failure, in a command that is answered: -ENOENT is the answer, the rest is returned. */
-int no_session(int err, enum code *ret_code);
-/* Only its mailbox's stream; results as of live_session. */
-int live_mailbox(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t *ret_stream);
-void forget_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
-/* Ends it: rows, mailbox, the word to its connections. */
+/* The session that a command speaks of, by whose connection of `generation` it came (0: by itself).
+ * 1: go on; 0: it is refused, and *ret_code says why; or a store error. */
+int command_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t generation,
+                    struct session *ret, enum code *ret_code);
+int slide_session(struct writer *w, struct session *s); /* it was used: its row is written */
+/* Ends it: rows, mailbox, subscriptions, the word to its connections. */
 int remove_session(struct writer *w, const struct session *s, enum metric why);
 uint64_t session_due_ms(const struct writer *w, const struct session *s);
 bool store_full(struct writer *w); /* at its reserve */
 int sample_usage(struct writer *w);
 struct stream_limits mailbox_limits(struct writer *w);
+
+/* apply_session.c, apply_attach.c, apply_append.c, apply_topic.c: as apply_command. */
+int apply_open(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_patch(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_end(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_touch(struct writer *w, struct unpack *body);
+int apply_attach(struct writer *w, uint32_t slot, const struct command_header *h,
+                 struct unpack *body, enum code *ret_code);
+int apply_detach(struct writer *w, struct unpack *body);
+int apply_ack(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_append(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_subscribe(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_unsubscribe(struct writer *w, struct unpack *body, enum code *ret_code);
+int apply_empty(struct writer *w, struct unpack *body, enum code *ret_code);
+
+/* apply_topic.c. Topics to subscribe to, each once. */
+#define SESSION_TOPICS_MAX 1000 /* session.max_topics is no more */
+struct join {
+    struct str name[SESSION_TOPICS_MAX];
+    size_t n;
+};
+/* Reads a list of names, each behind its u8 length, as command_open has it. 0; -EBADMSG; -E2BIG:
+ * more than any session may have. */
+int join_read(struct join *j, struct str list);
+/* Judges all of them before anything is changed. mailbox 0: of a session that is still to be made.
+ * 0 and the code, or a store error. */
+int join_check(struct writer *w, uint64_t mailbox, const struct join *j, enum code *ret_code);
+/* After that: subscribes to those that it is not subscribed to yet. tell: there may be connections
+ * that must hear of it. *ret_join: of the last one. */
+int join_all(struct writer *w, uint64_t mailbox, const struct join *j, bool tell,
+             uint64_t *ret_join);
+/* Whether n more topics may be made: CODE_OK, or why not (it is counted). */
+enum code topics_have_room(struct writer *w, size_t n);
+/* space NULL: the configuration knows none (any more). */
+struct stream_limits topic_limits(struct writer *w, const struct conf_namespace *space);
+
+/* known.c: where sessions and topics are, remembered. */
+/* A live session: 0, -ENOENT (unknown or expired), or a store error. */
+int live_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
+/* Only its mailbox's stream; results as of live_session. */
+int live_mailbox(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t *ret_stream);
+void forget_session(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
+struct topic_place {
+    uint64_t stream;                    /* 0: there is no such topic */
+    const struct conf_namespace *space; /* NULL: no namespace is for it */
+};
+int topic_place(struct writer *w, struct str name, struct topic_place *ret); /* or a store error */
+/* A topic that is not there yet, in a namespace, and has room: makes it. */
+int topic_make(struct writer *w, struct str name, struct topic_place *at);
+/* How long what is idle is remembered: no shorter than the keys of what was published to it. */
+uint64_t topic_idle_ms(const struct writer *w);
+void topics_gone(struct writer *w, uint64_t n); /* so many were removed: counts them, forgets */
+void forget_all(struct writer *w);              /* the transaction is lost */
 
 /* sweep.c: what is due, in this transaction. 0 or a store error, which aborts it; the next sweep
  * steps over the row that made no sense, or waits when there was another reason. */

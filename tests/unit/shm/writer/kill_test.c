@@ -19,8 +19,11 @@ static void pass(const char *name);
 #define KILLPOINT(name) pass(name)
 #include "shm/writer/apply.c"
 #include "shm/writer/apply_append.c"
+#include "shm/writer/apply_attach.c"
 #include "shm/writer/apply_session.c"
+#include "shm/writer/apply_topic.c"
 #include "shm/writer/batch.c"
+#include "shm/writer/known.c"
 #include "shm/writer/prepare.c"
 #include "shm/writer/recover.c"
 #include "shm/writer/storetime.c"

@@ -133,17 +133,42 @@ static uint64_t end(struct rig *r, uint32_t s, const struct pack *p)
     return r->last_id;
 }
 
+uint64_t rig_open_as(struct rig *r, uint32_t s, const struct command_open *c)
+{
+    struct pack p = begin(r, s, COMMAND_OPEN, command_open_size(c));
+    command_open_encode(&p, c);
+    return end(r, s, &p);
+}
+
 uint64_t rig_open_session(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
                           const char *subject)
 {
     struct command_open c = {.subject = str_of(subject)};
     memcpy(c.session, id, SESSION_ID_SIZE);
-    unsigned char room[1024];
-    struct pack p = pack_into(room, sizeof(room));
-    command_open_encode(&p, &c);
-    struct pack q = begin(r, s, COMMAND_OPEN, pack_len(&p));
-    pack_bytes(&q, room, pack_len(&p));
-    return end(r, s, &q);
+    return rig_open_as(r, s, &c);
+}
+
+static void hash_of(uint8_t ret[16], struct str s)
+{
+    memset(ret, 0, 16);
+    memcpy(ret, s.p, s.n < 16 ? s.n : 16);
+}
+
+uint64_t rig_publish(struct rig *r, uint32_t s, const struct command_append *head,
+                     const struct command_append_item *what)
+{
+    struct command_append_item item = *what;
+    struct command_append h = head ? *head : (struct command_append){.count = 1};
+    if (item.keyed)
+        hash_of(item.key_hash, item.id);
+    if (item.keyed)
+        hash_of(item.content_hash, item.payload);
+    h.count = 1;
+    struct pack p =
+        begin(r, s, COMMAND_APPEND, COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item));
+    command_append_encode(&p, &h);
+    command_append_item_encode(&p, &item);
+    return end(r, s, &p);
 }
 
 uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *key,
@@ -157,38 +182,74 @@ uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]
         .payload = str_of(text),
     };
     memcpy(item.session, id, SESSION_ID_SIZE);
-    if (key)
-        memcpy(item.key_hash, key, strlen(key) < 16 ? strlen(key) : 16);
-    memcpy(item.content_hash, text, strlen(text) < 16 ? strlen(text) : 16);
-    size_t max = COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item);
-    unsigned char *room = malloc(max);
-    must(room);
-    struct pack p = pack_into(room, max);
-    command_append_encode(&p, &(struct command_append){.count = 1});
-    command_append_item_encode(&p, &item);
-    struct pack q = begin(r, s, COMMAND_APPEND, pack_len(&p));
-    pack_bytes(&q, room, pack_len(&p));
-    free(room);
-    return end(r, s, &q);
+    return rig_publish(r, s, NULL, &item);
 }
 
-uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq)
+uint64_t rig_publish_topic(struct rig *r, uint32_t s, const char *topic, const char *key,
+                           const char *text, uint16_t flags)
 {
-    struct command_ack c = {.seq = seq};
+    struct command_append_item item = {
+        .target = APPEND_TOPIC,
+        .keyed = key != NULL,
+        .flags = flags,
+        .name = str_of(topic),
+        .id = str_of(key),
+        .payload = str_of(text),
+    };
+    return rig_publish(r, s, NULL, &item);
+}
+
+static uint64_t subscription(struct rig *r, uint32_t s, enum command_type type,
+                             const uint8_t id[SESSION_ID_SIZE], const char *topic,
+                             uint64_t generation)
+{
+    struct command_subscribe c = {.generation = generation, .topic = str_of(topic)};
+    memcpy(c.session, id, SESSION_ID_SIZE);
+    struct pack p = begin(r, s, type, command_subscribe_size(&c));
+    command_subscribe_encode(&p, &c);
+    return end(r, s, &p);
+}
+
+uint64_t rig_subscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                       const char *topic, uint64_t generation)
+{
+    return subscription(r, s, COMMAND_SUBSCRIBE, id, topic, generation);
+}
+
+uint64_t rig_unsubscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                         const char *topic, uint64_t generation)
+{
+    return subscription(r, s, COMMAND_UNSUBSCRIBE, id, topic, generation);
+}
+
+uint64_t rig_empty(struct rig *r, uint32_t s, const char *topic)
+{
+    struct command_empty c = {.topic = str_of(topic)};
+    struct pack p = begin(r, s, COMMAND_EMPTY, command_empty_size(&c));
+    command_empty_encode(&p, &c);
+    return end(r, s, &p);
+}
+
+uint64_t rig_ack_by(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq,
+                    uint64_t generation)
+{
+    struct command_ack c = {.seq = seq, .generation = generation};
     memcpy(c.session, id, SESSION_ID_SIZE);
     struct pack p = begin(r, s, COMMAND_ACK, COMMAND_ACK_SIZE);
     command_ack_encode(&p, &c);
     return end(r, s, &p);
 }
 
+uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq)
+{
+    return rig_ack_by(r, s, id, seq, 0);
+}
+
 uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c)
 {
-    unsigned char room[1024];
-    struct pack p = pack_into(room, sizeof(room));
+    struct pack p = begin(r, s, COMMAND_ATTACH, command_attach_size(c));
     command_attach_encode(&p, c);
-    struct pack q = begin(r, s, COMMAND_ATTACH, pack_len(&p));
-    pack_bytes(&q, room, pack_len(&p));
-    return end(r, s, &q);
+    return end(r, s, &p);
 }
 
 uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE])
@@ -221,6 +282,13 @@ bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret)
     memcpy(&h, record, sizeof(h));
     *ret = (struct rig_reply){.id = h.id, .code = (enum code)h.code};
     struct unpack u = unpack_from((const char *)record + sizeof(h), len - sizeof(h));
+    /* Completions say nothing of their kind; whoever asked knows which of these are meant. */
+    if (len == sizeof(h) + 8) {
+        memcpy(&ret->join, u.p, sizeof(ret->join));
+        ret->item = (enum code)unpack_u32(&u);
+    }
+    if (len == sizeof(h) + COMPLETION_SESSION_SIZE)
+        ret->created = u.p[SESSION_ID_SIZE] != 0;
     if (len == sizeof(h) + 8 + APPEND_RESULT_SIZE) {
         ret->item = (enum code)unpack_u32(&u);
         must(unpack_u32(&u) == 1);

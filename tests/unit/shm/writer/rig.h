@@ -35,7 +35,21 @@ uint64_t rig_open_session(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID
                           const char *subject);
 uint64_t rig_append(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *key,
                     const char *text, uint16_t flags);
+/* One item, as its caller made it, by the connection that head names. Payload and id of item are
+ * its content and key for deduplication. */
+uint64_t rig_publish(struct rig *r, uint32_t s, const struct command_append *head,
+                     const struct command_append_item *item);
+uint64_t rig_publish_topic(struct rig *r, uint32_t s, const char *topic, const char *key,
+                           const char *text, uint16_t flags);
+uint64_t rig_open_as(struct rig *r, uint32_t s, const struct command_open *c);
+uint64_t rig_subscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                       const char *topic, uint64_t generation);
+uint64_t rig_unsubscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                         const char *topic, uint64_t generation);
+uint64_t rig_empty(struct rig *r, uint32_t s, const char *topic);
 uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq);
+uint64_t rig_ack_by(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq,
+                    uint64_t generation);
 uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c);
 uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]);
 void rig_garbage(struct rig *r, uint32_t s);
@@ -46,6 +60,8 @@ struct rig_reply {
     enum code item; /* APPEND: of its only item */
     uint64_t seq;
     bool duplicate;
+    uint64_t join; /* SUBSCRIBE */
+    bool created;  /* OPEN */
 };
 /* The next completion of slot s; false when there is none. */
 bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret);
