@@ -5,22 +5,44 @@
 
 struct range {
     struct route *route;
-    uint64_t stream;
-    uint64_t last, floor;
+    const struct session *session;
+    uint64_t last, oldest;
 };
 
+/* Where a stream's messages begin for who has acked so far. */
+static int begin_of(const struct range *r, struct txn *t, uint64_t stream, uint64_t join,
+                    uint64_t *ret)
+{
+    struct stream_head head;
+    int err = route_ops(r->route)->head(t, stream, &head);
+    if (err)
+        return err;
+    uint64_t begin = join > r->session->acked ? join : r->session->acked;
+    *ret = head.floor > begin ? head.floor : begin;
+    return 0;
+}
+
+/* The oldest is before the first message of any stream: the mailbox may have been trimmed beyond
+ * what lies unread in a topic. */
 static int read_range(void *arg, struct txn *t)
 {
     struct range *r = arg;
+    struct subscribed has[PAGE_SOURCES];
     int err = route_ops(r->route)->last_seq(t, &r->last);
+    if (!err)
+        err = begin_of(r, t, r->session->stream, 0, &r->oldest);
     if (err)
         return err;
-    struct stream_head head;
-    err = route_ops(r->route)->head(t, r->stream, &head);
-    if (err)
-        return err;
-    r->floor = head.floor;
-    return 0;
+    int n = route_ops(r->route)->subscribed(t, r->session->stream, has, PAGE_SOURCES);
+    for (int i = 0; i < n; i++) {
+        uint64_t begin;
+        err = begin_of(r, t, has[i].topic, has[i].join, &begin);
+        if (err)
+            return err;
+        if (begin < r->oldest)
+            r->oldest = begin;
+    }
+    return n < 0 ? n : 0;
 }
 
 int cursor_judge(struct route *route, const struct session *s, struct str text, uint64_t *ret_seq,
@@ -35,7 +57,7 @@ int cursor_judge(struct route *route, const struct session *s, struct str text, 
         return 0;
     }
     /* The board may lag behind a commit whose answer is out already. */
-    struct range r = {.route = route, .stream = s->stream};
+    struct range r = {.route = route, .session = s};
     int err = route_read(route, read_range, &r);
     if (err)
         return err;
@@ -45,7 +67,7 @@ int cursor_judge(struct route *route, const struct session *s, struct str text, 
     }
     *ret_reset = (struct cursor_reset){
         .reason = ours ? "ahead" : "epoch",
-        .oldest = s->acked > r.floor ? s->acked : r.floor,
+        .oldest = r.oldest,
         .newest = r.last,
     };
     return 1;

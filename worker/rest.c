@@ -35,6 +35,18 @@ static const struct rest_route routes[] = {
     {METHOD_GET, "/v1/sessions/{}/messages/{}", REST_NO_BODY, receipt_head, receipt_body, REST_JSON,
      false},
     {METHOD_POST, "/v1/sessions/{}/ack", REST_NEEDS_BODY, ack_head, ack_body, REST_JSON, false},
+    {METHOD_PUT, "/v1/sessions/{}/subscriptions/{}", REST_MAY_BODY, subscribe_head, subscribe_body,
+     REST_JSON, false},
+    {METHOD_DELETE, "/v1/sessions/{}/subscriptions/{}", REST_NO_BODY, subscribe_head,
+     unsubscribe_body, REST_JSON, false},
+    {METHOD_GET, "/v1/topics", REST_NO_BODY, topic_list_head, topic_list_body, REST_JSON, false},
+    {METHOD_GET, "/v1/topics/{}", REST_NO_BODY, topic_read_head, topic_get_body, REST_JSON, false},
+    {METHOD_GET, "/v1/topics/{}/messages", REST_NO_BODY, topic_read_head, topic_history_body,
+     REST_JSON, false},
+    {METHOD_POST, "/v1/topics/{}/messages", REST_MAY_BODY, publish_topic_head, publish_topic_body,
+     REST_JSON, false},
+    {METHOD_DELETE, "/v1/topics/{}/messages", REST_NO_BODY, topic_empty_head, topic_empty_body,
+     REST_JSON, false},
     {METHOD_POST, "/v1/subjects/{}/messages", REST_MAY_BODY, publish_head, publish_subject_body,
      REST_JSON, false},
     {METHOD_POST, "/v1/publish", REST_NEEDS_BODY, batch_head, batch_body, REST_JSON, false},
@@ -213,7 +225,7 @@ static bool not_coded(struct exchange *ex)
 void rest_on_head(struct exchange *ex)
 {
     if (ex->method == METHOD_OPTIONS && str_is(ex->path, "*")) {
-        answer_options(ex, STR("GET, HEAD, POST, PATCH, DELETE, OPTIONS"));
+        answer_options(ex, STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         return;
     }
     char memory[128];

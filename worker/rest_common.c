@@ -227,108 +227,34 @@ bool rest_session(struct exchange *ex, struct session_copy *ret)
     return err == 0;
 }
 
-struct range {
-    struct route *route;
-    uint64_t stream;
-    uint64_t acked, last, floor;
-};
-
-static int read_range(void *arg, struct txn *t)
-{
-    struct range *r = arg;
-    int err = route_ops(r->route)->last_seq(t, &r->last);
-    if (err)
-        return err;
-    struct stream_head head;
-    err = route_ops(r->route)->head(t, r->stream, &head);
-    if (err)
-        return err;
-    r->floor = head.floor;
-    return 0;
-}
-
 enum rest_cursor rest_cursor_judge(struct exchange *ex, const struct session *s, struct str text,
-                                   uint64_t *ret_seq, struct rest_reset *ret_reset)
+                                   uint64_t *ret_seq, struct cursor_reset *ret_reset)
 {
-    struct route *route = ex->worker->route;
-    uint64_t epoch, seq;
-    if (cursor_parse(text, &epoch, &seq) != 0) {
+    int verdict = cursor_judge(ex->worker->route, s, text, ret_seq, ret_reset);
+    if (verdict == -EINVAL)
         exchange_problem(ex, CODE_BAD_REQUEST, 0, "not a cursor");
-        return REST_CURSOR_REFUSED;
-    }
-    bool ours = epoch == route_epoch(route);
-    if (ours && seq <= route_last_seq(route)) {
-        *ret_seq = seq;
-        return REST_CURSOR_OURS;
-    }
-    /* The board may lag behind a commit whose answer is out already: the store decides. */
-    struct range r = {.route = route, .stream = s->stream, .acked = s->acked};
-    int err = route_read(route, read_range, &r);
-    if (err) {
-        rest_store_error(ex, err);
-        return REST_CURSOR_REFUSED;
-    }
-    if (ours && seq <= r.last) {
-        *ret_seq = seq;
-        return REST_CURSOR_OURS;
-    }
-    *ret_reset = (struct rest_reset){
-        .reason = ours ? "ahead" : "epoch",
-        .oldest = r.acked > r.floor ? r.acked : r.floor,
-        .newest = r.last,
-    };
-    return REST_CURSOR_RESET;
+    else if (verdict < 0)
+        rest_store_error(ex, verdict);
+    return verdict < 0 ? REST_CURSOR_REFUSED : verdict ? REST_CURSOR_RESET : REST_CURSOR_OURS;
 }
 
-void rest_reset_members(struct exchange *ex, struct buf *b, const struct rest_reset *reset)
+void rest_cursor_reset(struct exchange *ex, const struct cursor_reset *reset)
 {
-    buf_append_z(b, "\"reason\":\"");
-    buf_append_z(b, reset->reason);
-    buf_append_z(b, "\",");
-    rest_cursor_member(ex, b, "oldest", reset->oldest);
-    buf_append_c(b, ',');
-    rest_cursor_member(ex, b, "newest", reset->newest);
+    char memory[256];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    buf_append_c(&b, ',');
+    cursor_reset_members(&b, route_epoch(ex->worker->route), reset);
+    exchange_problem_with(ex, CODE_CURSOR_RESET, 0, buf_str(&b), NULL);
 }
 
 bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq)
 {
-    struct rest_reset reset;
+    struct cursor_reset reset;
     enum rest_cursor verdict = rest_cursor_judge(ex, s, text, ret_seq, &reset);
-    if (verdict == REST_CURSOR_RESET) {
-        char memory[256];
-        struct buf b;
-        buf_fixed(&b, memory, sizeof(memory));
-        buf_append_c(&b, ',');
-        rest_reset_members(ex, &b, &reset);
-        exchange_problem_with(ex, CODE_CURSOR_RESET, 0, buf_str(&b), NULL);
-    }
+    if (verdict == REST_CURSOR_RESET)
+        rest_cursor_reset(ex, &reset);
     return verdict == REST_CURSOR_OURS;
-}
-
-void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq)
-{
-    char text[CURSOR_TEXT];
-    size_t n = cursor_text(route_epoch(ex->worker->route), seq, text);
-    buf_append_c(b, '"');
-    buf_append_z(b, name);
-    buf_append_z(b, "\":\"");
-    buf_append(b, text, n);
-    buf_append_c(b, '"');
-}
-
-void rest_time_member(struct buf *b, const char *name, uint64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    buf_append_c(b, '"');
-    buf_append_z(b, name);
-    if (!ms) {
-        buf_append_z(b, "\":null");
-        return;
-    }
-    clock_text(ms, text);
-    buf_append_z(b, "\":\"");
-    buf_append(b, text, CLOCK_TEXT_SIZE - 1);
-    buf_append_c(b, '"');
 }
 
 bool rest_topic_name(struct exchange *ex, struct str name)
@@ -353,7 +279,7 @@ void rest_done(void *arg, enum code code, bool unknown, struct unpack *body)
     struct rest_ask *ask = arg;
     struct exchange *ex = ask->ex;
     ask->call = NULL;
-    if (!unknown && code == CODE_OK) {
+    if (!unknown && (code == CODE_OK || code == ask->fine)) {
         ask->on_done(ask, body);
         return;
     }

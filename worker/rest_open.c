@@ -14,7 +14,8 @@
 enum { B_SUBJECT, B_NAME, B_ATTRIBUTES, B_TTL, B_TOPICS, B_COUNT };
 static const char *const names[B_COUNT] = {"subject", "name", "attributes", "ttl", "topics"};
 
-#define CLAIMS_MAX (64u << 10) /* bytes of the topics a token claims, as JSON */
+#define CLAIMS_MAX (64u << 10) /* of the topics a token claims, as JSON */
+#define TOPICS_MAX ((PAGE_SOURCES) * (1 + ENVELOPE_NAME_MAX)) /* bytes of the names to join */
 
 struct opening {
     struct exchange *ex;
@@ -22,6 +23,7 @@ struct opening {
     struct buf texts;      /* decoded subject and name; reserved at once */
     struct buf attributes; /* what the session gets */
     struct buf claims;
+    struct buf topics; /* names, each behind its length */
 };
 
 void session_open_head(struct exchange *ex)
@@ -132,8 +134,32 @@ static bool write_claims(struct opening *o)
     return true;
 }
 
-static bool judge_topics(struct exchange *ex, const struct json_value *v)
+static bool refuse(struct exchange *ex, enum code code)
 {
+    exchange_problem(ex, code, 0, NULL);
+    return false;
+}
+
+/* One topic of the list: judged, and put into the command. */
+static bool add_topic(struct opening *o, struct str name)
+{
+    struct exchange *ex = o->ex;
+    const struct conf_namespace *ns = conf_namespace_of(ex->worker->conf, name);
+    if (!ns)
+        return refuse(ex, CODE_TOPIC_UNKNOWN);
+    enum code code = principal_may_join(&ex->principal, ns, o->command.claims, name);
+    if (code != CODE_OK)
+        return refuse(ex, code);
+    buf_append_c(&o->topics, (char)name.n);
+    if (buf_append_str(&o->topics, name) == 0)
+        return true;
+    rest_no_memory(ex);
+    return false;
+}
+
+static bool read_topics(struct opening *o, const struct json_value *v)
+{
+    struct exchange *ex = o->ex;
     if (!given(v))
         return true;
     if (v->type != JSON_ARRAY)
@@ -142,21 +168,19 @@ static bool judge_topics(struct exchange *ex, const struct json_value *v)
     struct buf name;
     struct json_iter it;
     struct json_value item;
-    bool any = false;
+    uint64_t n = 0;
     json_iter_begin(&it, *v);
     while (json_next_item(&it, &item)) {
         buf_fixed(&name, memory, sizeof(memory));
         if (json_string(item, &name) != 0 || !envelope_name_valid(buf_str(&name)))
             return bad(ex, "topics: names of 1 to 255 bytes");
-        if (!conf_namespace_of(ex->worker->conf, buf_str(&name))) {
-            exchange_problem(ex, CODE_TOPIC_UNKNOWN, 0, NULL);
+        if (n++ == ex->worker->conf->max_topics)
+            return refuse(ex, CODE_LIMIT_REACHED);
+        if (!add_topic(o, buf_str(&name)))
             return false;
-        }
-        any = true;
     }
-    if (any)
-        exchange_problem(ex, CODE_NOT_IMPLEMENTED, 0, "this version has no topics");
-    return !any;
+    o->command.topics = buf_str(&o->topics);
+    return true;
 }
 
 static ssize_t encode(void *arg, struct pack *p)
@@ -183,7 +207,7 @@ static bool read_body(struct opening *o)
     struct json_value v[B_COUNT];
     return rest_json_body(o->ex, names, B_COUNT, v) && read_names(o, v) &&
            session_ttl(o->ex, v[B_TTL], &o->command.ttl_ms) && read_attributes(o, v) &&
-           judge_topics(o->ex, &v[B_TOPICS]) && write_claims(o);
+           write_claims(o) && read_topics(o, &v[B_TOPICS]);
 }
 
 #define B64URL_DASH 62 /* the value of '-' */
@@ -194,6 +218,7 @@ void session_open_body(struct exchange *ex)
     buf_init(&o.texts, JSON_BODY_MAX);
     buf_init(&o.attributes, ex->worker->conf->attributes_size);
     buf_init(&o.claims, CLAIMS_MAX);
+    buf_init(&o.topics, TOPICS_MAX);
     /* An id is an argument of commands too: none begins with a dash. */
     do
         ids_random(o.command.session, SESSION_ID_SIZE);
@@ -205,4 +230,5 @@ void session_open_body(struct exchange *ex)
     buf_free(&o.texts);
     buf_free(&o.attributes);
     buf_free(&o.claims);
+    buf_free(&o.topics);
 }

@@ -42,13 +42,6 @@ static void release(struct rest_ask *ask)
 
 /* --- answers --- */
 
-static void add_cursor_header(struct exchange *ex, uint64_t seq)
-{
-    char text[CURSOR_TEXT];
-    size_t n = cursor_text(route_epoch(ex->worker->route), seq, text);
-    exchange_add_header(ex, "Restante-Cursor", str_make(text, n));
-}
-
 /* The kernel has it all: now, and only now, it counts as delivered. */
 static void on_sent(struct exchange *ex)
 {
@@ -66,7 +59,7 @@ static void answer(struct poll *poll, uint64_t cursor, bool more)
         cursor = poll->last;
     size_t n = cursor_text(route_epoch(ex->worker->route), cursor, text);
     message_list_end(&poll->list, str_make(text, n), more);
-    add_cursor_header(ex, cursor);
+    rest_cursor_header(ex, cursor);
     ex->on_sent = on_sent;
     exchange_answer(ex, 200, ex->encoding == ENCODING_MSGPACK ? MSGPACK_TYPE : JSON_TYPE);
 }
@@ -80,7 +73,7 @@ static void answer_nothing(struct poll *poll, uint64_t cursor)
 {
     struct exchange *ex = poll->ask.ex;
     rest_release(&poll->ask);
-    add_cursor_header(ex, cursor);
+    rest_cursor_header(ex, cursor);
     exchange_answer(ex, 204, NULL);
 }
 
@@ -178,6 +171,10 @@ static void begin(struct poll *poll)
         .transport = poll->wait_ms ? "poll" : NULL,
         .remote = ex->remote,
         .lease_ms = poll->wait_ms,
+        /* Where a session is one client's, who waits for it takes it (rule 15). */
+        .connection = poll->wait_ms && ex->worker->conf->exclusive
+                          ? ids_random_u64() | (COMMAND_POLL_CONNECTION + 1)
+                          : 0,
         .form = ex->encoding == ENCODING_MSGPACK ? FORM_MSGPACK : FORM_JSON,
     };
     if (pickup_start(ex->worker->route, &start, &ops, poll, &poll->pickup) != 0) {

@@ -2,11 +2,15 @@
  *
  *   rest.c          the route table, credentials, media types, dispatch
  *   rest_common.c   parameters, sessions, commands and their refusals
+ *   rest_member.c   members of answers
  *   rest_session.c  POST/GET/PATCH/DELETE sessions, tokens, lists
  *   rest_publish.c  one message into a mailbox, to a subject, to a topic
  *   rest_batch.c    /v1/publish
  *   rest_pickup.c   messages: short GET and long-poll
  *   rest_sse.c      messages: an event stream
+ *   rest_topic.c    topics are listed, looked at and emptied
+ *   rest_history.c  what a topic holds, forward and backward
+ *   rest_subscribe.c  PUT/DELETE subscriptions
  *   rest_ack.c      acks
  *   rest_receipt.c  what became of a message
  *   rest_health.c   health, readiness, metrics, status, rotation
@@ -19,6 +23,7 @@
 #define WORKER_REST_PRIV_H
 
 #include "common/json.h"
+#include "worker/cursor.h"
 #include "worker/exchange.h"
 #include "worker/rest.h"
 #include "worker/route.h"
@@ -65,17 +70,19 @@ bool rest_is_key(struct exchange *ex, enum code code);
 bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq);
 /* The same for those who go on from the oldest instead: REFUSED was answered, RESET was not. */
 enum rest_cursor { REST_CURSOR_OURS, REST_CURSOR_RESET, REST_CURSOR_REFUSED };
-struct rest_reset {
-    const char *reason;      /* "epoch", "ahead" */
-    uint64_t oldest, newest; /* seqs: where to go on from, and the store's last */
-};
 enum rest_cursor rest_cursor_judge(struct exchange *ex, const struct session *s, struct str text,
-                                   uint64_t *ret_seq, struct rest_reset *ret_reset);
-/* Appends "reason":...,"oldest":...,"newest":... */
-void rest_reset_members(struct exchange *ex, struct buf *b, const struct rest_reset *reset);
-/* Appends "name":"<cursor>" of a seq in our epoch. */
+                                   uint64_t *ret_seq, struct cursor_reset *ret_reset);
+void rest_cursor_reset(struct exchange *ex, const struct cursor_reset *reset); /* answers 410 */
+
+/* --- members of answers: each appends "name":value --- */
+
+/* A cursor: of a seq in our epoch. */
 void rest_cursor_member(struct exchange *ex, struct buf *b, const char *name, uint64_t seq);
-void rest_time_member(struct buf *b, const char *name, uint64_t ms); /* 0: null */
+void rest_time_member(struct buf *b, const char *name, uint64_t ms);     /* 0: null */
+void rest_text_member(struct buf *b, const char *name, struct str s);    /* empty: null */
+void rest_duration_member(struct buf *b, const char *name, uint64_t ms); /* seconds, or text */
+/* The header that goes with the cursor of a list. */
+void rest_cursor_header(struct exchange *ex, uint64_t seq);
 
 /* --- topics --- */
 
@@ -88,8 +95,10 @@ bool rest_topic_name(struct exchange *ex, struct str name);
 struct rest_ask {
     struct exchange *ex;
     struct route_call *call; /* NULL: none is open */
-    /* The completion's code is OK; others were answered already, and release called. */
+    /* The completion's code is OK, or the one of `fine`; others were answered already, and release
+     * called. */
     void (*on_done)(struct rest_ask *ask, struct unpack *body);
+    enum code fine; /* a refusal that is none here; CODE_OK: there is none such */
     void (*release)(struct rest_ask *ask); /* frees the state; called once at its end */
 };
 
@@ -145,6 +154,16 @@ void publish_topic_head(struct exchange *ex);
 void publish_topic_body(struct exchange *ex);
 void batch_head(struct exchange *ex);
 void batch_body(struct exchange *ex);
+void topic_list_head(struct exchange *ex);
+void topic_list_body(struct exchange *ex);
+void topic_read_head(struct exchange *ex);
+void topic_get_body(struct exchange *ex);
+void topic_history_body(struct exchange *ex);
+void topic_empty_head(struct exchange *ex);
+void topic_empty_body(struct exchange *ex);
+void subscribe_head(struct exchange *ex);
+void subscribe_body(struct exchange *ex);
+void unsubscribe_body(struct exchange *ex);
 void receipt_head(struct exchange *ex);
 void receipt_body(struct exchange *ex);
 void health_body(struct exchange *ex);

@@ -5,62 +5,80 @@
 #include "common/units.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define CONNECTIONS_SHOWN 100
+#define TOPICS_SHOWN (PAGE_SOURCES - 1) /* as many as there can be */
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
 #define LIST_CHUNK 64 /* ids read at a time */
 
 /* --- the object --- */
 
-static void text_member(struct buf *b, const char *name, struct str s)
+static int by_name(const void *a, const void *b)
 {
-    buf_append_c(b, '"');
-    buf_append_z(b, name);
-    buf_append_z(b, "\":");
-    if (s.n)
-        json_quote(b, s);
-    else
-        buf_append_z(b, "null");
+    const struct str *x = a, *y = b;
+    int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+    return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
-static void duration_member(struct buf *b, const char *name, uint64_t ms)
+/* The names, in order, of what it is subscribed to. */
+static int topics_member(struct exchange *ex, struct txn *t, const struct session *s, struct buf *b)
 {
-    buf_append_c(b, '"');
-    buf_append_z(b, name);
-    buf_append_z(b, "\":");
-    if (ms % 1000 == 0) {
-        buf_append_u64(b, ms / 1000);
-        return;
+    const struct route_store_ops *ops = route_ops(ex->worker->route);
+    struct subscribed has[TOPICS_SHOWN];
+    struct str name[TOPICS_SHOWN];
+    int n = ops->subscribed(t, s->stream, has, TOPICS_SHOWN);
+    for (int i = 0; i < n; i++) {
+        struct topic topic;
+        int err = ops->topic(t, has[i].topic, &topic);
+        if (err)
+            return err == -ENOENT ? -EUCLEAN : err;
+        name[i] = topic.name;
     }
-    char text[UNITS_TEXT];
-    duration_text(ms, text);
-    json_quote(b, str_of(text));
+    if (n < 0)
+        return n;
+    qsort(name, (size_t)n, sizeof(name[0]), by_name);
+    buf_append_z(b, "\"topics\":[");
+    for (int i = 0; i < n; i++) {
+        if (i)
+            buf_append_c(b, ',');
+        json_quote(b, name[i]);
+    }
+    buf_append_c(b, ']');
+    return 0;
 }
 
-void session_members(struct exchange *ex, struct buf *b, const struct session *s)
+/* The members, without braces: session, subject, name, epoch, cursor, ttl, expires_at, topics,
+ * attributes, urls. */
+static int members(struct exchange *ex, struct txn *t, const struct session *s, struct buf *b)
 {
     char id[SESSION_ID_TEXT];
     session_id_text(s->id, id);
     buf_append_z(b, "\"session\":\"");
     buf_append_z(b, id);
     buf_append_z(b, "\",");
-    text_member(b, "subject", s->subject);
+    rest_text_member(b, "subject", s->subject);
     buf_append_c(b, ',');
-    text_member(b, "name", s->name);
+    rest_text_member(b, "name", s->name);
     buf_printf(b, ",\"epoch\":\"%016llx\",", (unsigned long long)route_epoch(ex->worker->route));
     rest_cursor_member(ex, b, "cursor", pickup_begin(s));
     buf_append_c(b, ',');
-    duration_member(b, "ttl", s->ttl_ms);
+    rest_duration_member(b, "ttl", s->ttl_ms);
     buf_append_c(b, ',');
     rest_time_member(b, "expires_at", s->expires_ms);
-    buf_append_z(b, ",\"topics\":[],\"attributes\":");
+    buf_append_c(b, ',');
+    int err = topics_member(ex, t, s, b);
+    if (err)
+        return err;
+    buf_append_z(b, ",\"attributes\":");
     buf_append_str(b, s->attributes.n ? s->attributes : STR("{}"));
     buf_append_z(b, ",\"urls\":{\"messages\":\"/v1/sessions/");
     buf_append_z(b, id);
     buf_append_z(b, "/messages\",\"socket\":\"/v1/socket?session=");
     buf_append_z(b, id);
     buf_append_z(b, "\"}");
+    return 0;
 }
 
 /* What never moved stands where the session began. */
@@ -86,11 +104,11 @@ static int connections_member(struct exchange *ex, struct txn *t, const struct s
             continue;
         buf_append_z(b, comma);
         buf_append_c(b, '{');
-        text_member(b, "transport", at[i].transport);
+        rest_text_member(b, "transport", at[i].transport);
         buf_append_c(b, ',');
         rest_time_member(b, "since", at[i].since_ms);
         buf_append_c(b, ',');
-        text_member(b, "remote", at[i].remote);
+        rest_text_member(b, "remote", at[i].remote);
         buf_append_c(b, '}');
         comma = ",";
     }
@@ -107,7 +125,9 @@ static int whole_session(struct exchange *ex, struct txn *t, const struct sessio
     if (err)
         return err;
     buf_append_c(b, '{');
-    session_members(ex, b, s);
+    err = members(ex, t, s, b);
+    if (err)
+        return err;
     buf_append_c(b, ',');
     err = connections_member(ex, t, s, b);
     if (err)
@@ -163,7 +183,9 @@ static int read_opened(void *arg, struct txn *t)
     if (err)
         return err;
     buf_append_c(b, '{');
-    session_members(one->ex, b, &s);
+    err = members(one->ex, t, &s, b);
+    if (err)
+        return err;
     buf_append_c(b, ',');
     session_token_member(one->ex, b, one->id);
     buf_append_c(b, '}');
@@ -243,7 +265,7 @@ static int read_list(void *arg, struct txn *t)
     buf_append_z(b, "],");
     if (more)
         session_id_text(last, id);
-    text_member(b, "next", more ? str_of(id) : str_make(NULL, 0));
+    rest_text_member(b, "next", more ? str_of(id) : str_make(NULL, 0));
     buf_append_c(b, '}');
     return b->error;
 }

@@ -8,9 +8,6 @@
 
 #define SESSION_TTL_MIN_MS 1000
 
-/* The members, without braces: session, subject, name, epoch, cursor, ttl, expires_at, topics,
- * attributes, urls. */
-void session_members(struct exchange *ex, struct buf *b, const struct session *s);
 /* Answers with the session that an OPEN made or found, as the store has it, and a token. */
 void session_show_opened(struct exchange *ex, const struct completion_session *c);
 /* "token":"<a fresh one>" */

@@ -15,6 +15,7 @@
 
 #define BATCH_BYTES (64u << 10) /* of events gathered before they are written */
 #define BATCH_MESSAGES 1000     /* messages of one pass */
+#define LOST_BYTES (2u << 20)   /* what retention took of a session's every stream fits */
 #define LEASE_KEEPALIVES 4      /* a lease lasts so long: it is renewed every other time */
 #define REPORT_MS 1000          /* how often it is looked whether the kernel has taken more */
 
@@ -202,7 +203,7 @@ static void on_truncated(void *arg, const struct pickup_lost *lost, size_t n)
 {
     struct sse *sse = arg;
     struct buf data;
-    buf_init(&data, BATCH_BYTES);
+    buf_init(&data, LOST_BYTES);
     buf_append_z(&data, "{\"streams\":[");
     for (size_t i = 0; i < n; i++) {
         buf_append_z(&data, i ? ",{\"stream\":" : "{\"stream\":");
@@ -277,8 +278,8 @@ static void say_first(struct sse *sse)
         struct buf data;
         buf_fixed(&data, memory, sizeof(memory));
         buf_append_c(&data, '{');
-        const struct rest_reset reset = {sse->reason, sse->start, sse->newest};
-        rest_reset_members(sse->ask.ex, &data, &reset);
+        const struct cursor_reset reset = {sse->reason, sse->start, sse->newest};
+        cursor_reset_members(&data, route_epoch(route_of(sse)), &reset);
         buf_append_c(&data, '}');
         size_t n = cursor_text(route_epoch(route_of(sse)), sse->start, text);
         control_event(sse, "restante.reset", str_make(text, n), &data);
@@ -368,7 +369,7 @@ static bool read_start(struct sse *sse, bool *ret_given)
     sse->start = pickup_begin(&sse->session);
     if (found <= 0)
         return found == 0;
-    struct rest_reset reset;
+    struct cursor_reset reset;
     switch (rest_cursor_judge(ex, &sse->session, buf_str(&b), &sse->start, &reset)) {
     case REST_CURSOR_OURS:
         *ret_given = true;
