@@ -22,10 +22,10 @@ const LIBRARIES = [
     [/^lmdb\.h$/, /^shm\/store\w*\.[ch]$/],
     [/^http_parser\.h$/, /^worker\/h1\w*\.[ch]$/],
     [/^nghttp2\//, /^worker\/h2\w*\.[ch]$/],
-    [/^libwebsockets\.h$/, /^worker\/ws\w*\.[ch]$/],
+    [/^libwebsockets\.h$/, /^(worker\/ws\w*\.[ch]|server\/cli\/tail_socket\.c)$/],
     [/^(cjson\/)?cJSON\.h$/, /^(common\/(json|token|claims|attributes)\w*\.c|worker\/rest\w*\.c|server\/cli\/\w+\.c)$/],
     [/^msgpack(\.h$|\/)/, /^common\/msgpack_write\.c$/],
-    [/^openssl\//, /^(common\/(digest|token|ids|certificate)\w*\.c|worker\/(tls|wire)\w*\.c)$/],
+    [/^openssl\//, /^(common\/(digest|token|ids|certificate)\w*\.c|worker\/(tls|wire)\w*\.c|server\/cli\/tail_socket\.c)$/],
     [/^curl\//, /^server\/(cli\/\w+|courier\w*)\.[ch]$/],
     [/^event2\//, /^(worker|server)\//],
 ];

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define LIST_TIMEOUT_MS 30000
+
 int cli_option(int argc, char **argv, const struct option *options)
 {
     return getopt_long(argc, argv, "", options, NULL);
@@ -74,6 +76,42 @@ int cli_must(struct cli *c, const struct request *q, struct response *ret)
         return rc;
     }
     return ret->status / 100 == 2 ? CLI_OK : cli_refused(ret);
+}
+
+int cli_list(struct cli *c, const char *path, const char *member)
+{
+    struct buf page, after;
+    buf_init(&page, 65536);
+    buf_init(&after, 4096);
+    struct response r;
+    response_init(&r);
+    int rc;
+    do {
+        buf_reset(&page);
+        buf_append_z(&page, path);
+        if (after.len > 1) {
+            buf_append_z(&page, "&after=");
+            cli_encode(&page, (const char *)after.data);
+        }
+        buf_append_c(&page, '\0');
+        struct request q = {"GET", (const char *)page.data, NULL, STR(""), LIST_TIMEOUT_MS};
+        rc = page.error ? CLI_USAGE : cli_must(c, &q, &r);
+        struct json_value list, one;
+        if (rc == CLI_OK && cli_member(buf_str(&r.body), member, &list) &&
+            list.type == JSON_ARRAY) {
+            struct json_iter it;
+            json_iter_begin(&it, list);
+            while (json_next_item(&it, &one)) {
+                fwrite(one.raw.p, 1, one.raw.n, stdout);
+                putchar('\n');
+            }
+        }
+        cli_string(buf_str(&r.body), "next", &after);
+    } while (rc == CLI_OK && after.len > 1);
+    response_free(&r);
+    buf_free(&page);
+    buf_free(&after);
+    return rc;
 }
 
 int cli_conf(struct cli *c, struct conf **ret)

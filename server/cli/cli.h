@@ -36,8 +36,8 @@ struct cli {
 };
 
 typedef int verb_f(struct cli *c, int argc, char **argv);
-verb_f verb_token, verb_key, verb_session, verb_send, verb_tail, verb_status, verb_rotate,
-    verb_verify;
+verb_f verb_token, verb_key, verb_session, verb_send, verb_publish, verb_topic, verb_tail,
+    verb_status, verb_rotate, verb_verify;
 
 struct response {
     long status;
@@ -69,6 +69,18 @@ struct streaming {
 /* As cli_request, but a 200 that has begun is CLI_OK however it ends. */
 int cli_stream(struct cli *c, const struct request *q, const struct streaming *how,
                struct response *ret, char why[256]);
+/* The file of the certificates that make an https server trusted; NULL: nobody knows one. */
+const char *cli_trust(const struct cli *c);
+/* --url in parts. The strings are the caller's to free by cli_address_free. CLI_OK, or CLI_USAGE
+ * with the reason in why. */
+struct address {
+    bool tls;
+    char *host; /* without brackets */
+    char *path; /* what stands before /v1, "" or "/..." without a slash at its end */
+    int port;
+};
+int cli_address(const struct cli *c, struct address *ret, char why[256]);
+void cli_address_free(struct address *a);
 void cli_close(struct cli *c);
 
 /* The verb's next option as getopt_long tells it; -1 at the end. */
@@ -89,6 +101,9 @@ bool cli_member(struct str object, const char *name, struct json_value *ret);
 void cli_string(struct str object, const char *name, struct buf *ret);
 /* Appends s percent-encoded as one path segment. */
 void cli_encode(struct buf *b, const char *s);
+/* Prints what a list holds, one a line; the server hands it out in pages. path: with its query, to
+ * which "after" can be added; member: the array's name. */
+int cli_list(struct cli *c, const char *path, const char *member);
 /* Sleeps for a retry: 100 ms doubling to 5 s, or the server's Retry-After, with jitter. */
 void cli_back_off(unsigned attempt, unsigned retry_after_s);
 

@@ -114,6 +114,60 @@ void cli_close(struct cli *c)
     curl_global_cleanup();
 }
 
+const char *cli_trust(const struct cli *c)
+{
+    return c->cacert ? c->cacert : curl_version_info(CURLVERSION_NOW)->cainfo;
+}
+
+static char *part_of(CURLU *u, CURLUPart what, unsigned flags)
+{
+    char *part = NULL, *copy = NULL;
+    if (curl_url_get(u, what, &part, flags) == CURLUE_OK)
+        copy = strdup(part);
+    curl_free(part);
+    return copy;
+}
+
+int cli_address(const struct cli *c, struct address *ret, char why[256])
+{
+    *ret = (struct address){0};
+    CURLU *u = curl_url();
+    char *scheme = NULL, *port = NULL;
+    if (u && c->url && curl_url_set(u, CURLUPART_URL, c->url, CURLU_DEFAULT_SCHEME) == CURLUE_OK) {
+        scheme = part_of(u, CURLUPART_SCHEME, 0);
+        port = part_of(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+        ret->host = part_of(u, CURLUPART_HOST, 0);
+        ret->path = part_of(u, CURLUPART_PATH, 0);
+    }
+    curl_url_cleanup(u);
+    bool good = scheme && port && ret->host && ret->path &&
+                (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
+    if (good) {
+        ret->tls = strcasecmp(scheme, "https") == 0;
+        ret->port = (int)strtol(port, NULL, 10);
+        for (size_t n = strlen(ret->path); n && ret->path[n - 1] == '/'; n--)
+            ret->path[n - 1] = '\0';
+        size_t n = strlen(ret->host);
+        if (ret->host[0] == '[' && ret->host[n - 1] == ']') {
+            memmove(ret->host, ret->host + 1, n - 2);
+            ret->host[n - 2] = '\0';
+        }
+    } else {
+        snprintf(why, 256, "no server: set RESTANTE_URL or give --url");
+        cli_address_free(ret);
+    }
+    free(scheme);
+    free(port);
+    return good ? CLI_OK : CLI_USAGE;
+}
+
+void cli_address_free(struct address *a)
+{
+    free(a->host);
+    free(a->path);
+    *a = (struct address){0};
+}
+
 static void set_trust(CURL *h, const struct cli *c)
 {
     if (c->cacert)

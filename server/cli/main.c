@@ -25,12 +25,21 @@ static const struct verb {
      "  session show ID | session list SUBJECT | session end ID\n"
      "        new prints id and token on two lines; --json prints the server's answer"},
     {"send", verb_send,
-     "send ID|--subject S [TEXT...] [--file F] [--event E] [--ttl D] [--run NAME]\n"
-     "        each TEXT, or each line of F or standard input, is one text message"},
+     "send ID|--subject S [TEXT...] [--file F] [--event E] [--ttl D] [--collapse K] [--ephemeral]\n"
+     "        [--json] [--run NAME] [--retry-for D]\n"
+     "        each TEXT, or each line of F or standard input, is one message: a text, or with\n"
+     "        --json any JSON value"},
+    {"publish", verb_publish,
+     "publish TOPIC [TEXT...]\n"
+     "        the same to a topic, with the same options"},
+    {"topic", verb_topic,
+     "topic list [--prefix P] | topic show TOPIC | topic empty TOPIC\n"
+     "        empty removes its messages; who is subscribed stays so"},
     {"tail", verb_tail,
-     "tail ID [--cursor C] [--ack] [--json] [--limit N] [--wait D] [--once | --sse]\n"
+     "tail ID [--cursor C] [--ack] [--json] [--limit N] [--wait D]\n"
+     "        [--once | --sse | --websocket]\n"
      "        print what comes, for ever or (--once) until nothing waits; resumes by itself;\n"
-     "        by long-polls, or (--sse) by one event stream"},
+     "        by long-polls, or (--sse) one event stream, or (--websocket) one WebSocket"},
     {"status", verb_status,
      "status [--json]\n"
      "        who lives and how they are; by --url and --key, or by --config's admin socket"},

@@ -1,4 +1,4 @@
-/* tail - what the two ways of `restante tail` share. Process: the command. */
+/* tail - what the ways of `restante tail` share. Process: the command. */
 #ifndef SERVER_CLI_TAIL_H
 #define SERVER_CLI_TAIL_H
 
@@ -21,7 +21,13 @@ void tail_print(struct tail *t, struct str message); /* a message object */
 void tail_path(struct tail *t, const char *what);
 /* What has reached standard output is acked, over this connection; without --ack only flushed. */
 int tail_ack(struct tail *t, struct cli *c);
-/* By an event stream, for ever. The exit code. */
+/* A string member as the place to go on from; one that is no cursor changes nothing. */
+void tail_cursor(struct tail *t, struct str cursor);
+/* The cursor was of another history: says so, and goes on from what the server names. */
+void tail_reset(struct tail *t, struct str object);
+void tail_missed(struct str streams); /* says what retention took unseen */
+/* By an event stream, and by a WebSocket, for ever. The exit code. */
 int tail_stream(struct tail *t);
+int tail_socket(struct tail *t);
 
 #endif

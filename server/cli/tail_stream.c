@@ -24,48 +24,21 @@ struct stream {
     int rc;
 };
 
-static struct str text_of(struct str object, const char *name, struct buf *b)
-{
-    cli_string(object, name, b);
-    return b->error ? STR("") : str_make(b->data, b->len - 1);
-}
-
-static void set_cursor(struct tail *t, struct str cursor)
-{
-    if (cursor.n == 0 || cursor.n >= sizeof(t->cursor))
-        return;
-    memcpy(t->cursor, cursor.p, cursor.n);
-    t->cursor[cursor.n] = '\0';
-}
-
-static void on_reset(struct stream *s, struct str data)
-{
-    char memory[2][64];
-    struct buf reason, oldest;
-    buf_fixed(&reason, memory[0], sizeof(memory[0]));
-    buf_fixed(&oldest, memory[1], sizeof(memory[1]));
-    struct str from = text_of(data, "oldest", &oldest);
-    struct str why = text_of(data, "reason", &reason);
-    cli_error("the cursor is not of this store (%.*s): going on from %.*s", (int)why.n, why.p,
-              (int)from.n, from.p);
-    set_cursor(s->t, from);
-}
-
 static void on_event(struct stream *s)
 {
     struct str name = buf_str(&s->event), data = buf_str(&s->data);
     struct json_value lost;
     if (str_is(name, "restante.reset")) {
-        on_reset(s, data);
+        tail_reset(s->t, data);
     } else if (str_is(name, "restante.truncated")) {
         if (cli_member(data, "streams", &lost))
-            cli_error("retention took messages unseen: %.*s", (int)lost.raw.n, lost.raw.p);
+            tail_missed(lost.raw);
     } else if (str_is(name, "restante.closing")) {
         s->closing = true;
     } else {
         tail_print(s->t, data);
         s->moved = true;
-        set_cursor(s->t, buf_str(&s->id));
+        tail_cursor(s->t, buf_str(&s->id));
     }
 }
 

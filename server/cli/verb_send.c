@@ -1,6 +1,8 @@
-/* verb_send - text into mailboxes: one batch in flight, keys <run>-<line>, repeated until the
- * server has said what became of it. A line is numbered once, so however often a batch is repeated,
- * and even when the command is started again with the same --run, each line is published once. */
+/* verb_send, verb_publish - lines into mailboxes and topics: one batch in flight, keys
+ * <run>-<line>, repeated until the server has said what became of it. A line is numbered once, so
+ * however often a batch is repeated, and even when the command is started again with the same
+ * --run, each line is published once. An ephemeral one has no key that is remembered: it may come
+ * twice. */
 #include "server/cli/cli.h"
 
 #include "common/clock.h"
@@ -21,7 +23,10 @@
 
 struct send {
     struct cli *c;
-    const char *session, *subject, *event, *ttl, *run;
+    const char *kind, *target; /* "session", "subject" or "topic", and its name */
+    const char *event, *ttl, *collapse, *run, *file;
+    bool json;      /* a line is a JSON value, not text */
+    bool ephemeral; /* nothing is stored */
     uint64_t retry_for_ms;
     struct buf batch; /* the JSON body being filled */
     size_t items;
@@ -61,15 +66,21 @@ static int add_line(struct send *s, struct str text)
         s->first_line = s->line;
     } else
         buf_append_c(b, ',');
-    buf_append_z(b, s->subject ? "{\"subject\":" : "{\"session\":");
-    json_quote(b, str_of(s->subject ? s->subject : s->session));
+    buf_printf(b, "{\"%s\":", s->kind);
+    json_quote(b, str_of(s->target));
     buf_append_z(b, ",\"key\":");
     char key[300];
     snprintf(key, sizeof(key), "%s-%llu", s->run, (unsigned long long)s->line);
     json_quote(b, str_of(key));
     add_member(b, "event", s->event);
     add_member(b, "ttl", s->ttl);
-    if (utf8_valid(text)) {
+    add_member(b, "collapse", s->collapse);
+    if (s->ephemeral)
+        buf_append_z(b, ",\"ephemeral\":true");
+    if (s->json) {
+        buf_append_z(b, ",\"data\":");
+        buf_append_str(b, text);
+    } else if (utf8_valid(text)) {
         buf_append_z(b, ",\"content_type\":\"text/plain\",\"data\":");
         json_quote(b, text);
     } else {
@@ -154,10 +165,14 @@ static int flush_batch(struct send *s)
 
 static int take_line(struct send *s, struct str text)
 {
-    if (text.n > LINE_MAX_BYTES) {
-        cli_error("line %llu is longer than %u bytes", (unsigned long long)(s->line + 1),
-                  LINE_MAX_BYTES);
-        return CLI_REFUSED;
+    const char *wrong = text.n > LINE_MAX_BYTES                  ? "is too long"
+                        : s->json && json_check(text, NULL) != 0 ? "is not JSON"
+                                                                 : NULL;
+    if (wrong) {
+        cli_error("line %llu %s (go on from it with --run %s: lines before it are kept)",
+                  (unsigned long long)(s->line + 1), wrong, s->run);
+        int sent = flush_batch(s);
+        return sent == CLI_OK ? CLI_REFUSED : sent;
     }
     int rc = CLI_OK;
     if (s->items == BATCH_ITEMS || (s->items && s->batch.len + text.n > BATCH_BYTES))
@@ -190,48 +205,73 @@ static int send_stream(struct send *s, FILE *in)
     return rc;
 }
 
-static int parse(struct send *s, int argc, char **argv, const char **ret_file)
+static int parse(struct send *s, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"subject", required_argument, NULL, 's'},
-        {"file", required_argument, NULL, 'f'},
-        {"event", required_argument, NULL, 'e'},
-        {"ttl", required_argument, NULL, 't'},
-        {"run", required_argument, NULL, 'r'},
-        {"retry-for", required_argument, NULL, 'R'},
-        {NULL, 0, NULL, 0},
+        {"file", required_argument, NULL, 'f'},    {"event", required_argument, NULL, 'e'},
+        {"ttl", required_argument, NULL, 't'},     {"collapse", required_argument, NULL, 'c'},
+        {"ephemeral", no_argument, NULL, 'E'},     {"json", no_argument, NULL, 'j'},
+        {"run", required_argument, NULL, 'r'},     {"retry-for", required_argument, NULL, 'R'},
+        {"subject", required_argument, NULL, 's'}, {NULL, 0, NULL, 0},
     };
     for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
-        if (o == 's')
-            s->subject = optarg;
-        else if (o == 'f')
-            *ret_file = optarg;
+        if (o == 's' && strcmp(s->kind, "topic") != 0) {
+            s->kind = "subject";
+            s->target = optarg;
+        } else if (o == 'f')
+            s->file = optarg;
         else if (o == 'e')
             s->event = optarg;
         else if (o == 't')
             s->ttl = optarg;
+        else if (o == 'c')
+            s->collapse = optarg;
+        else if (o == 'E')
+            s->ephemeral = true;
+        else if (o == 'j')
+            s->json = true;
         else if (o == 'r' && strlen(optarg) <= 200)
             s->run = optarg;
         else if (o != 'R' || duration_parse(str_of(optarg), &s->retry_for_ms) != 0)
             return CLI_USAGE;
     }
-    if (!s->subject) {
+    if (!s->target) {
         if (optind == argc)
             return CLI_USAGE;
-        s->session = argv[optind++];
+        s->target = argv[optind++];
     }
-    return CLI_OK;
+    return s->file && optind < argc ? CLI_USAGE : CLI_OK;
 }
 
-int verb_send(struct cli *c, int argc, char **argv)
+/* The texts of the command line, or else the lines of the file or of standard input. */
+static int take_all(struct send *s, int argc, char **argv)
+{
+    int rc = CLI_OK;
+    if (optind < argc) {
+        for (int i = optind; i < argc && rc == CLI_OK; i++)
+            rc = take_line(s, str_of(argv[i]));
+        return rc;
+    }
+    FILE *in = s->file ? fopen(s->file, "r") : stdin;
+    if (!in) {
+        cli_error("%s: %s", s->file, strerror(errno));
+        return CLI_ENVIRONMENT;
+    }
+    rc = send_stream(s, in);
+    if (s->file)
+        fclose(in);
+    return rc;
+}
+
+/* kind: what the first argument names. */
+static int send_to(struct cli *c, const char *kind, int argc, char **argv)
 {
     char run[33];
     uint8_t random[8];
     ids_random(random, sizeof(random));
     hex_encode(random, sizeof(random), run);
-    struct send s = {.c = c, .run = run, .retry_for_ms = 5 * 60 * 1000};
-    const char *file = NULL;
-    int rc = parse(&s, argc, argv, &file);
+    struct send s = {.c = c, .kind = kind, .run = run, .retry_for_ms = 5 * 60 * 1000};
+    int rc = parse(&s, argc, argv);
     if (rc != CLI_OK)
         return rc;
     /* One line escaped takes at most six times its bytes. */
@@ -240,22 +280,7 @@ int verb_send(struct cli *c, int argc, char **argv)
     s.progress = isatty(STDERR_FILENO);
     s.shown_ms = clock_boot_ms();
 
-    if (optind < argc) {
-        if (file)
-            rc = CLI_USAGE;
-        for (int i = optind; i < argc && rc == CLI_OK; i++)
-            rc = take_line(&s, str_of(argv[i]));
-    } else {
-        FILE *in = file ? fopen(file, "r") : stdin;
-        if (in)
-            rc = send_stream(&s, in);
-        else {
-            cli_error("%s: %s", file, strerror(errno));
-            rc = CLI_ENVIRONMENT;
-        }
-        if (in && file)
-            fclose(in);
-    }
+    rc = take_all(&s, argc, argv);
     if (rc == CLI_OK)
         rc = flush_batch(&s);
     if (s.sent + s.duplicates > BATCH_ITEMS)
@@ -263,4 +288,14 @@ int verb_send(struct cli *c, int argc, char **argv)
     response_free(&s.answer);
     buf_free(&s.batch);
     return rc;
+}
+
+int verb_send(struct cli *c, int argc, char **argv)
+{
+    return send_to(c, "session", argc, argv);
+}
+
+int verb_publish(struct cli *c, int argc, char **argv)
+{
+    return send_to(c, "topic", argc, argv);
 }

@@ -90,41 +90,15 @@ static int session_one(struct cli *c, const char *method, const char *id)
     return rc;
 }
 
-/* One line a session; the server hands out pages. */
 static int session_list(struct cli *c, const char *subject)
 {
-    struct buf path, after;
+    struct buf path;
     buf_init(&path, 65536);
-    buf_init(&after, 4096);
-    struct response r;
-    response_init(&r);
-    int rc;
-    do {
-        buf_reset(&path);
-        buf_append_z(&path, "/v1/sessions?subject=");
-        cli_encode(&path, subject);
-        if (after.len > 1) {
-            buf_append_z(&path, "&after=");
-            cli_encode(&path, (const char *)after.data);
-        }
-        buf_append_c(&path, '\0');
-        struct request q = {"GET", (const char *)path.data, NULL, STR(""), TIMEOUT_MS};
-        rc = path.error ? CLI_USAGE : cli_must(c, &q, &r);
-        struct json_value list, one;
-        if (rc == CLI_OK && cli_member(buf_str(&r.body), "sessions", &list) &&
-            list.type == JSON_ARRAY) {
-            struct json_iter it;
-            json_iter_begin(&it, list);
-            while (json_next_item(&it, &one)) {
-                fwrite(one.raw.p, 1, one.raw.n, stdout);
-                putchar('\n');
-            }
-        }
-        cli_string(buf_str(&r.body), "next", &after);
-    } while (rc == CLI_OK && after.len > 1);
-    response_free(&r);
+    buf_append_z(&path, "/v1/sessions?subject=");
+    cli_encode(&path, subject);
+    buf_append_c(&path, '\0');
+    int rc = path.error ? CLI_USAGE : cli_list(c, (const char *)path.data, "sessions");
     buf_free(&path);
-    buf_free(&after);
     return rc;
 }
 

@@ -39,6 +39,35 @@ void tail_print(struct tail *t, struct str message)
     putchar('\n');
 }
 
+void tail_cursor(struct tail *t, struct str cursor)
+{
+    if (cursor.n == 0 || cursor.n >= sizeof(t->cursor))
+        return;
+    memcpy(t->cursor, cursor.p, cursor.n);
+    t->cursor[cursor.n] = '\0';
+}
+
+void tail_reset(struct tail *t, struct str object)
+{
+    struct buf reason, oldest;
+    buf_init(&reason, 64);
+    buf_init(&oldest, sizeof(t->cursor));
+    cli_string(object, "reason", &reason);
+    cli_string(object, "oldest", &oldest);
+    if (!reason.error && !oldest.error) {
+        cli_error("the cursor is not of this store (%s): going on from %s", (char *)reason.data,
+                  (char *)oldest.data);
+        tail_cursor(t, str_of((char *)oldest.data));
+    }
+    buf_free(&reason);
+    buf_free(&oldest);
+}
+
+void tail_missed(struct str streams)
+{
+    cli_error("retention took messages unseen: %.*s", (int)streams.n, streams.p);
+}
+
 void tail_path(struct tail *t, const char *what)
 {
     buf_reset(&t->path);
@@ -57,7 +86,7 @@ static long print_page(struct tail *t)
         return -1;
     struct json_value lost;
     if (cli_member(body, "truncated", &lost))
-        cli_error("retention took messages unseen: %.*s", (int)lost.raw.n, lost.raw.p);
+        tail_missed(lost.raw);
     long n = 0;
     struct json_iter it;
     json_iter_begin(&it, list);
@@ -102,23 +131,13 @@ int tail_ack(struct tail *t, struct cli *c)
     }
 }
 
-/* The cursor is of another history: say so, go on from the oldest that is held. */
+/* The cursor is of another history. One that stays the same would be refused for ever. */
 static int reset(struct tail *t)
 {
-    struct buf reason, oldest;
-    buf_init(&reason, 64);
-    buf_init(&oldest, sizeof(t->cursor) - 1);
-    cli_string(buf_str(&t->answer.body), "reason", &reason);
-    cli_string(buf_str(&t->answer.body), "oldest", &oldest);
-    bool known = oldest.len > 1 && !oldest.error && strcmp(t->cursor, (char *)oldest.data) != 0;
-    if (known) {
-        cli_error("the cursor is not of this store (%s): going on from %s", (char *)reason.data,
-                  (char *)oldest.data);
-        snprintf(t->cursor, sizeof(t->cursor), "%s", (char *)oldest.data);
-    }
-    buf_free(&reason);
-    buf_free(&oldest);
-    return known ? CLI_OK : cli_refused(&t->answer);
+    char before[sizeof(t->cursor)];
+    memcpy(before, t->cursor, sizeof(before));
+    tail_reset(t, buf_str(&t->answer.body));
+    return strcmp(before, t->cursor) != 0 ? CLI_OK : cli_refused(&t->answer);
 }
 
 static int run(struct tail *t)
@@ -180,13 +199,18 @@ static int run(struct tail *t)
 int verb_tail(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"cursor", required_argument, NULL, 'c'}, {"ack", no_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},         {"limit", required_argument, NULL, 'l'},
-        {"wait", required_argument, NULL, 'w'},   {"once", no_argument, NULL, 'o'},
-        {"sse", no_argument, NULL, 's'},          {NULL, 0, NULL, 0},
+        {"cursor", required_argument, NULL, 'c'},
+        {"ack", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
+        {"limit", required_argument, NULL, 'l'},
+        {"wait", required_argument, NULL, 'w'},
+        {"once", no_argument, NULL, 'o'},
+        {"sse", no_argument, NULL, 's'},
+        {"websocket", no_argument, NULL, 'W'},
+        {NULL, 0, NULL, 0},
     };
     struct tail t = {.c = c, .limit = 100, .wait_ms = 25000};
-    bool stream = false;
+    int (*by)(struct tail * t) = run;
     for (int o = cli_option(argc, argv, options); o != -1; o = cli_option(argc, argv, options)) {
         uint64_t epoch, seq;
         if (o == 'a')
@@ -195,8 +219,8 @@ int verb_tail(struct cli *c, int argc, char **argv)
             t.json = true;
         else if (o == 'o')
             t.once = true;
-        else if (o == 's')
-            stream = true;
+        else if ((o == 's' || o == 'W') && by == run)
+            by = o == 's' ? tail_stream : tail_socket;
         else if (o == 'c' && cursor_parse(str_of(optarg), &epoch, &seq) == 0)
             snprintf(t.cursor, sizeof(t.cursor), "%s", optarg);
         else if (o == 'l' && u64_parse(str_of(optarg), &t.limit) == 0 && t.limit >= 1 &&
@@ -207,13 +231,13 @@ int verb_tail(struct cli *c, int argc, char **argv)
         else
             return CLI_USAGE;
     }
-    if (optind + 1 != argc || (stream && t.once))
+    if (optind + 1 != argc || (t.once && by != run))
         return CLI_USAGE;
     t.session = argv[optind];
     response_init(&t.answer);
     buf_init(&t.path, 4096);
     buf_init(&t.text, 256u << 20);
-    int rc = stream ? tail_stream(&t) : run(&t);
+    int rc = by(&t);
     response_free(&t.answer);
     buf_free(&t.path);
     buf_free(&t.text);

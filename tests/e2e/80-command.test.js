@@ -22,7 +22,7 @@ function succeeded(result) {
     return result;
 }
 
-withServer('restante', {}, (check) => {
+withServer('restante', { titled: [['namespace', 'chat:*', { history: 5000, ttl: '1h' }]] }, (check) => {
     check('token prints a token that opens a session', async (server) => {
         const { out } = succeeded(await restante(server, ['--config', server.conf, 'token', '--subject', 'alice', '--max-age', '1m',
             '--topic', 'chat:*', '--attributes', '{"a":1}']));
@@ -85,7 +85,7 @@ withServer('restante', {}, (check) => {
         assert.match(nobody.err, /subject_unknown/);
     });
 
-    for (const road of [[], ['--sse']]) {
+    for (const road of [[], ['--sse'], ['--websocket']]) {
         check(`tail ${road} acks only what it printed, and resumes by itself over a restart`, async (server) => {
             const { client } = server;
             const { session } = await client.session('frank');
@@ -110,30 +110,105 @@ withServer('restante', {}, (check) => {
         });
     }
 
-    check('tail --sse prints as the polls do, and says what it missed', async (server) => {
-        const { client } = server;
-        const { session } = await client.session('fred');
-        const bytes = Buffer.concat([Buffer.from('a text\n{"a":[1,2]}\n'), Buffer.from([0xff, 0x0a])]);
-        status(await client.post(`/v1/sessions/${session}/messages`, 'a text', { headers: { 'Content-Type': 'text/plain' } }), 201);
-        status(await client.send(session, { data: { a: [1, 2] } }), 201);
-        status(await client.post(`/v1/sessions/${session}/messages`, Buffer.from([0xff]), { headers: { 'Content-Type': 'image/x' } }), 201);
-        const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--sse', '--cursor', '0123456789abcdef.5']);
+    for (const road of ['--sse', '--websocket']) {
+        check(`tail ${road} prints as the polls do, and says what it missed`, async (server) => {
+            const { client } = server;
+            const { session } = await client.session('fred');
+            const bytes = Buffer.concat([Buffer.from('a text\n{"a":[1,2]}\n'), Buffer.from([0xff, 0x0a])]);
+            status(await client.post(`/v1/sessions/${session}/messages`, 'a text', { headers: { 'Content-Type': 'text/plain' } }), 201);
+            status(await client.send(session, { data: { a: [1, 2] } }), 201);
+            status(await client.post(`/v1/sessions/${session}/messages`, Buffer.from([0xff]), { headers: { 'Content-Type': 'image/x' } }), 201);
+            const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, road, '--cursor', '0123456789abcdef.5']);
+            try {
+                const out = [];
+                let err = '';
+                child.stdout.on('data', (part) => out.push(part));
+                child.stderr.on('data', (part) => { err += part; });
+                await until('it is all printed', () => Buffer.concat(out).length >= bytes.length);
+                assert.deepEqual(Buffer.concat(out), bytes);
+                assert.match(err, /not of this store \(epoch\): going on from/);
+                assert.equal((await client.get(`/v1/sessions/${session}`)).json.pending, 3);
+            } finally {
+                child.kill('SIGKILL');
+            }
+            assert.equal((await restante(server, ['tail', session, road, '--once'])).code, USAGE);
+            const nobody = await restante(server, ['tail', NOBODY, road]);
+            assert.equal(nobody.code, REFUSED);
+            assert.match(nobody.err, /session_unknown/);
+        });
+    }
+
+    check('tail --websocket and tail --json say the same of a message', async (server) => {
+        const { session } = await server.client.session('gil');
+        status(await server.client.send(session, { data: { b: 1, a: [5] }, event: 'e' }), 201);
+        const { out } = succeeded(await restante(server, ['tail', session, '--once', '--json']));
+        const child = spawn(RESTANTE, ['--url', server.url, '--key', server.key, 'tail', session, '--websocket', '--json']);
         try {
-            const out = [];
-            let err = '';
-            child.stdout.on('data', (part) => out.push(part));
-            child.stderr.on('data', (part) => { err += part; });
-            await until('it is all printed', () => Buffer.concat(out).length >= bytes.length);
-            assert.deepEqual(Buffer.concat(out), bytes);
-            assert.match(err, /not of this store \(epoch\): going on from/);
-            assert.equal((await client.get(`/v1/sessions/${session}`)).json.pending, 3);
+            let text = '';
+            child.stdout.on('data', (part) => { text += part; });
+            await until('it is printed', () => text.endsWith('\n'));
+            assert.equal(text, out);
         } finally {
             child.kill('SIGKILL');
         }
-        assert.equal((await restante(server, ['tail', session, '--sse', '--once'])).code, USAGE);
-        const nobody = await restante(server, ['tail', NOBODY, '--sse']);
-        assert.equal(nobody.code, REFUSED);
-        assert.match(nobody.err, /session_unknown/);
+    });
+
+    check('publish sends lines to a topic, each once however often it is run', async (server) => {
+        const { client } = server;
+        const { session } = await client.session('hugo', { topics: ['chat:lines'] });
+        const input = Array.from({ length: 1200 }, (_, i) => `line ${i}`).join('\n');
+        for (let i = 0; i < 2; i++) succeeded(await restante(server, ['publish', 'chat:lines', '--run', 'nightly'], { input }));
+        succeeded(await restante(server, ['publish', 'chat:lines', 'one more', '--event', 'late', '--ttl', '1h']));
+        const { out } = succeeded(await restante(server, ['tail', session, '--once', '--json']));
+        const seen = out.trim().split('\n').map((line) => JSON.parse(line));
+        assert.deepEqual(seen.map(({ data }) => data), [...input.split('\n'), 'one more']);
+        assert.ok(seen.every(({ stream }) => stream === 'topic:chat:lines'));
+        assert.equal(seen.at(-1).event, 'late');
+        assert.ok(seen.at(-1).expires_at);
+        const unknown = await restante(server, ['publish', 'nowhere', 'x']);
+        assert.equal(unknown.code, REFUSED);
+        assert.match(unknown.err, /topic_unknown/);
+        assert.equal((await restante(server, ['publish'])).code, USAGE);
+        assert.equal((await restante(server, ['publish', 'chat:lines', '--subject', 'hugo'])).code, USAGE);
+    });
+
+    check('publish --json takes values, and names the line that is none', async (server) => {
+        const { client } = server;
+        const { session } = await client.session('ida', { topics: ['chat:values'] });
+        const wrong = await restante(server, ['publish', 'chat:values', '--json'], { input: '{"a": 1}\n9007199254740993\n{oops\n4\n' });
+        assert.equal(wrong.code, REFUSED);
+        assert.match(wrong.err, /line 3 is not JSON/);
+        const { text } = await client.pick(session);
+        assert.match(text, /"data":\{"a":1\}.*"data":9007199254740993/);
+        assert.equal(JSON.parse(text).messages.length, 2);
+    });
+
+    check('publish --collapse keeps the last, --ephemeral keeps none', async (server) => {
+        const { client } = server;
+        const { session } = await client.session('jana', { topics: ['chat:state'] });
+        for (const text of ['1', '2', '3']) succeeded(await restante(server, ['publish', 'chat:state', text, '--collapse', 'k']));
+        succeeded(await restante(server, ['publish', 'chat:state', '4', '--ephemeral']));
+        const { messages } = (await client.pick(session)).json;
+        assert.deepEqual(messages.map(({ data, skipped }) => [data, skipped]), [['3', true]]);
+    });
+
+    check('topic list, show, empty', async (server) => {
+        const { client } = server;
+        const { session } = await client.session('kim', { topics: ['chat:t/1', 'chat:t/2', 'chat:t'] });
+        succeeded(await restante(server, ['publish', 'chat:t/1', 'x', 'y']));
+        const names = async (args) => succeeded(await restante(server, ['topic', 'list', ...args])).out.trim().split('\n').map((line) => JSON.parse(line).topic);
+        assert.deepEqual(await names(['--prefix', 'chat:t']), ['chat:t', 'chat:t/1', 'chat:t/2']);
+        assert.ok((await names([])).includes('chat:t/2'));
+        assert.equal(JSON.parse(succeeded(await restante(server, ['topic', 'show', 'chat:t/1'])).out).topic, 'chat:t/1');
+        const unknown = await restante(server, ['topic', 'show', 'chat:']);
+        assert.equal(unknown.code, REFUSED);
+        assert.match(unknown.err, /topic_unknown/);
+        succeeded(await restante(server, ['topic', 'empty', 'chat:t/1']));
+        assert.deepEqual(payloads(status(await client.get(`/v1/topics/${encodeURIComponent('chat:t/1')}/messages`), 200)), []);
+        status(await client.send(session, { data: 'still here' }), 201);
+        for (const args of [['topic'], ['topic', 'frob', 'x'], ['topic', 'show'], ['topic', 'list', 'x']]) {
+            assert.equal((await restante(server, args)).code, USAGE);
+        }
     });
 
     check('status says who lives, by HTTP and by the admin socket', async (server) => {
@@ -180,5 +255,29 @@ withServer('restante', {}, (check) => {
         const refused = await restante(server, ['session', 'list', 'x'], { env: { RESTANTE_KEY: 'wrong' } });
         assert.equal(refused.code, REFUSED);
         assert.match(refused.err, /token_unknown_key/);
+    });
+});
+
+withServer('restante over TLS', { tls: true }, (check) => {
+    check('tail --websocket trusts whom it is told to trust', async (server) => {
+        const { client, tls: { url, port } } = server;
+        const { session } = await client.session('lea');
+        const certificate = path.join(server.dir, 'trusted.pem');
+        fs.writeFileSync(certificate, server.tls.certificate);
+        status(await client.send(session, { data: 'hello' }), 201);
+        for (const options of [['--cacert', certificate, '--url', url], ['--cacert', certificate, '--url', `https://localhost:${port}/`], ['--insecure', '--url', url]]) {
+            const child = spawn(RESTANTE, [...options, '--key', server.key, 'tail', session, '--websocket']);
+            try {
+                let out = '';
+                child.stdout.on('data', (part) => { out += part; });
+                await until('it is printed', () => out === 'hello\n');
+            } finally {
+                child.kill('SIGKILL');
+            }
+        }
+        const stranger = await restante(server, ['--url', url, 'tail', session, '--websocket']);
+        assert.equal(stranger.code, ENVIRONMENT);
+        assert.match(stranger.err, /certificate/i);
+        assert.equal((await restante(server, ['--cacert', '/nowhere', '--url', url, 'tail', session, '--websocket'])).code, ENVIRONMENT);
     });
 });
