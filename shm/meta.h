@@ -8,7 +8,7 @@
 
 #include "shm/store.h"
 
-#define META_SCHEMA 1
+#define META_SCHEMA 2
 
 struct meta {
     uint64_t schema;

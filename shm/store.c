@@ -180,15 +180,16 @@ static int env_open(struct store *s)
     }
 }
 
-/* All handles are opened in one transaction that is committed: aborting it would close them. */
-static int open_dbs(struct store *s)
+/* Handles [from, to) are opened in one transaction that is committed: aborting it would close them.
+ */
+static int open_dbs(struct store *s, int from, int to)
 {
     bool writer = s->options.mode == STORE_WRITER;
     MDB_txn *txn;
     int rc = mdb_txn_begin(s->env, NULL, writer ? 0 : MDB_RDONLY, &txn);
     if (rc != 0)
         return store_error(rc);
-    for (int i = 0; i < DB_COUNT && rc == 0; i++)
+    for (int i = from; i < to && rc == 0; i++)
         rc = mdb_dbi_open(txn, DB_NAMES[i], writer ? MDB_CREATE : 0, &s->dbi[i]);
     if (rc != 0) {
         mdb_txn_abort(txn);
@@ -208,17 +209,22 @@ static int check_schema(struct store *s)
     txn_done(t);
     if (rc < 0 && rc != -ENOENT)
         return rc;
-    if (schema > META_SCHEMA) {
-        log_event(LOG_ERROR, "store_refused", LOG_Z("path", s->path),
-                  LOG_Z("reason", "the store's schema is newer than this program"),
-                  LOG_U("schema", schema), LOG_U("known", META_SCHEMA));
-        return -EEXIST;
-    }
-    return 0;
+    if (schema == META_SCHEMA)
+        return 0;
+    bool newer = schema > META_SCHEMA;
+    log_event(LOG_ERROR, "store_refused", LOG_Z("path", s->path),
+              LOG_Z("reason", newer ? "the store's schema is newer than this program"
+                                    : "the store's schema is older than this program"),
+              LOG_Z("remedy", newer ? "run the program that wrote it"
+                                    : "run the program that wrote it, or move it away: the server "
+                                      "then begins with an empty one"),
+              LOG_U("schema", schema), LOG_U("known", META_SCHEMA));
+    return -EEXIST;
 }
 
 int store_open(const struct store_options *o, struct store **ret)
 {
+    _Static_assert(DB_META == DB_COUNT - 1, "the others come before it");
     struct store *s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
@@ -234,9 +240,11 @@ int store_open(const struct store_options *o, struct store **ret)
     if (rc == 0)
         rc = env_open(s);
     if (rc == 0)
-        rc = open_dbs(s);
+        rc = open_dbs(s, DB_META, DB_META + 1); /* the only one that every schema has */
     if (rc == 0)
         rc = check_schema(s);
+    if (rc == 0)
+        rc = open_dbs(s, 0, DB_META);
     if (rc < 0) {
         store_close(s);
         return rc;

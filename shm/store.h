@@ -54,8 +54,9 @@ struct store_options {
 struct store;
 struct txn;
 
-/* 0; -EEXIST the store's schema is newer than ours; -ENOTSUP memory grade not on tmpfs, or map_size
- * over 90 % of its free space (the reason is logged); or an error above. */
+/* 0; -EEXIST the store's schema is not ours; -ENOTSUP memory grade not on tmpfs, or map_size over
+ * 90 % of its free space (either reason is logged); or an error above. A store that is refused is
+ * left as it was. */
 int store_open(const struct store_options *o, struct store **ret);
 void store_close(struct store *s);
 

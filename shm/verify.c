@@ -35,21 +35,33 @@ static void sort(struct keyset *s)
     s->sorted = true;
 }
 
-bool keyset_has(struct keyset *s, const void *key)
+/* Where the first key that is not below this one lies. */
+static size_t lower(struct keyset *s, const void *key)
 {
     size_t low = 0, high = s->n;
     sort(s);
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = memcmp(s->data + mid * s->width, key, s->width);
-        if (order == 0)
-            return true;
-        if (order < 0)
+        if (memcmp(s->data + mid * s->width, key, s->width) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    return false;
+    return low;
+}
+
+bool keyset_has(struct keyset *s, const void *key)
+{
+    size_t at = lower(s, key);
+    return at < s->n && memcmp(s->data + at * s->width, key, s->width) == 0;
+}
+
+size_t keyset_count(struct keyset *s, const void *key)
+{
+    size_t at = lower(s, key), n = 0;
+    while (at + n < s->n && memcmp(s->data + (at + n) * s->width, key, s->width) == 0)
+        n++;
+    return n;
 }
 
 size_t keyset_repeated(struct keyset *s, unsigned char *ret_key)
@@ -120,6 +132,8 @@ static int read_queue(struct verify *v)
             err = keyset_add(&v->reclaims, due.id);
         else if (due.kind == EXPIRE_SESSION && due.id_len == SESSION_ID_SIZE)
             err = keyset_add(&v->sessions, due.id);
+        else if (due.kind == EXPIRE_TOPIC)
+            v->topics_queued++;
         if (err < 0)
             return err;
     }
@@ -161,6 +175,8 @@ static int walk(struct verify *v)
     if (rc == 0)
         rc = verify_sessions(v);
     if (rc == 0)
+        rc = verify_topics(v);
+    if (rc == 0)
         rc = verify_streams(v);
     if (rc == 0)
         rc = verify_beside(v);
@@ -177,21 +193,25 @@ int verify_txn(struct txn *t, struct buf *report, uint64_t *ret_violations)
         .reclaims.width = 8,
         .sessions.width = SESSION_ID_SIZE,
         .mailboxes.width = 8,
+        .subscribed.width = 8,
         .seqs.width = 8,
     };
     int rc = walk(&v);
     keyset_free(&v.reclaims);
     keyset_free(&v.sessions);
+    size_t subscriptions = v.subscribed.n;
     keyset_free(&v.mailboxes);
+    keyset_free(&v.subscribed);
     keyset_free(&v.seqs);
     if (rc < 0)
         return rc;
     buf_printf(report,
-               "%" PRIu64 " sessions, %" PRIu64 " streams, %" PRIu64 " messages, %" PRIu64
-               " receipts, %" PRIu64 " idempotency keys, %" PRIu64 " queued; last seq %" PRIu64
-               "; %" PRIu64 " violations\n",
-               v.session_rows, v.streams, v.messages, v.receipts, v.keys, v.queued, v.meta.last_seq,
-               v.violations);
+               "%" PRIu64 " sessions, %" PRIu64 " topics, %zu subscriptions, %" PRIu64
+               " streams, %" PRIu64 " messages, %" PRIu64 " receipts, %" PRIu64
+               " idempotency keys, %" PRIu64 " queued; last seq %" PRIu64 "; %" PRIu64
+               " violations\n",
+               v.session_rows, v.topics, subscriptions, v.streams, v.messages, v.receipts, v.keys,
+               v.queued, v.meta.last_seq, v.violations);
     if (report->error)
         return report->error;
     *ret_violations = v.violations;

@@ -18,6 +18,7 @@ struct keyset {
 };
 int keyset_add(struct keyset *s, const void *key); /* 0 or -ENOMEM */
 bool keyset_has(struct keyset *s, const void *key);
+size_t keyset_count(struct keyset *s, const void *key); /* how often it occurs */
 /* The number of keys that occur more than once; *ret_key one of them. */
 size_t keyset_repeated(struct keyset *s, unsigned char *ret_key);
 void keyset_free(struct keyset *s);
@@ -27,11 +28,14 @@ struct verify {
     struct buf *report;
     uint64_t violations;
     struct meta meta;
-    struct keyset reclaims;  /* streams in the expiry queue as EXPIRE_RECLAIM */
-    struct keyset sessions;  /* session ids in it as EXPIRE_SESSION */
-    struct keyset mailboxes; /* streams of sessions */
-    struct keyset seqs;      /* of all messages */
+    struct keyset reclaims;   /* streams in the expiry queue as EXPIRE_RECLAIM */
+    struct keyset sessions;   /* session ids in it as EXPIRE_SESSION */
+    struct keyset mailboxes;  /* streams of sessions */
+    struct keyset subscribed; /* topics, once for each subscription */
+    struct keyset seqs;       /* of all messages */
     uint64_t streams, mailbox_heads, messages, receipts, session_rows, names, queued, keys;
+    uint64_t topics, topics_due; /* rows of topics; those whose row is in the expiry queue */
+    uint64_t topics_queued;      /* rows of the expiry queue as EXPIRE_TOPIC */
 };
 
 void violation(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -45,5 +49,8 @@ bool verify_dropped(struct verify *v, uint64_t stream); /* its rest waits to be 
 int verify_streams(struct verify *v);  /* verify_stream.c: log, tallies, jobs */
 int verify_beside(struct verify *v);   /* verify_beside.c: receipts, collapse, ttl rows */
 int verify_sessions(struct verify *v); /* verify_session.c: sessions and what leads to them */
+int verify_topics(struct verify *v); /* verify_topic.c: topics and subscriptions; mailboxes first */
+/* verify_topic.c: that the stream, which calls itself a topic, is one. */
+int verify_topic_of(struct verify *v, uint64_t stream);
 
 #endif

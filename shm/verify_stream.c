@@ -120,14 +120,18 @@ static int check_head(struct verify *v, const struct stream_walk *w)
     if (h->receipts > 0 && h->receipts_due_ms == 0)
         violation(v, "stream %" PRIu64 ": its receipts are not queued", w->id);
     key_u64(key, w->id);
+    int rc = 0;
     if (h->kind == STREAM_MAILBOX) {
         v->mailbox_heads++;
         if (!keyset_has(&v->mailboxes, key))
             violation(v, "stream %" PRIu64 ": a mailbox of no session", w->id);
-    } else if (h->kind != STREAM_TOPIC) {
+    } else if (h->kind == STREAM_TOPIC) {
+        rc = verify_topic_of(v, w->id);
+    } else {
         violation(v, "stream %" PRIu64 ": kind %u", w->id, h->kind);
     }
-    int rc = check_due(v, w->id, "receipts", h->receipts_due_ms, EXPIRE_RECEIPTS);
+    if (rc == 0)
+        rc = check_due(v, w->id, "receipts", h->receipts_due_ms, EXPIRE_RECEIPTS);
     return rc < 0 ? rc : check_due(v, w->id, "age", h->age_due_ms, EXPIRE_AGE);
 }
 

@@ -2,6 +2,8 @@
 #include "tests/unit/failmalloc.h"
 #include "tests/unit/shm/store_fixture.h"
 
+#include "shm/store_priv.h"
+
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -88,6 +90,50 @@ static void test_newer_schema(void **state)
     o.mode = STORE_READER;
     assert_int_equal(store_open(&o, &f->store), -EEXIST);
     assert_null(f->store);
+}
+
+/* As a program that knew of one table only; returns how many tables there were already. */
+static size_t write_older(const char *path)
+{
+    unsigned char state[7 * 8 + 4] = {META_SCHEMA - 1};
+    MDB_val key = {.mv_size = 5, .mv_data = (char[]){"state"}};
+    MDB_val value = {.mv_size = sizeof(state), .mv_data = state};
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta;
+    MDB_stat tables;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_stat(txn, 1, &tables), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", MDB_CREATE, &meta), 0);
+    assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    return tables.ms_entries;
+}
+
+/* Told to be of another schema, not to be missing for want of the tables that came later; and it
+ * gets none of them. */
+static void test_older_schema(void **state)
+{
+    struct fixture *f = *state;
+    store_close(f->store);
+    f->store = NULL;
+    fixture_remove(f->path);
+    assert_int_equal(mkdir(f->path, 0700), 0);
+    assert_int_equal(write_older(f->path), 0);
+    struct store_options o = {.path = f->path,
+                              .map_size = FIXTURE_MAP,
+                              .memory = true,
+                              .mode = STORE_READER,
+                              .max_readers = 20};
+    assert_int_equal(store_open(&o, &f->store), -EEXIST);
+    o.mode = STORE_WRITER;
+    assert_int_equal(store_open(&o, &f->store), -EEXIST);
+    assert_null(f->store);
+    assert_int_equal(write_older(f->path), 1);
 }
 
 static void test_memory_needs_tmpfs(void **state)
@@ -226,6 +272,7 @@ int main(void)
         fixture_test(test_full_map),
         fixture_test(test_usage_counts),
         fixture_test(test_newer_schema),
+        fixture_test(test_older_schema),
         cmocka_unit_test(test_memory_needs_tmpfs),
         cmocka_unit_test(test_directory),
         fixture_test(test_reader_process),

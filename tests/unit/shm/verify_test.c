@@ -1,50 +1,8 @@
 /* verify_test - the walker says nothing about a sound store, and finds each kind of damage. */
 #include "tests/unit/failmalloc.h"
-#include "tests/unit/shm/stream_fixture.h"
+#include "tests/unit/shm/verify_fixture.h"
 
-#include "shm/dedup.h"
 #include "shm/expiry.h"
-#include "shm/session.h"
-
-/* A store with something of everything, in an open write transaction. */
-static struct session fill(struct fixture *f)
-{
-    struct stream_limits l = UNBOUNDED;
-    struct session s = {.ttl_ms = 8000,
-                        .expires_ms = f->now_ms + 8000,
-                        .subject = STR("alice"),
-                        .name = STR("phone"),
-                        .id = {1}};
-    struct attachment a = {.connection = 1, .transport = STR("poll"), .remote = STR("x")};
-    struct dedup *d;
-    uint64_t removed;
-    uint8_t hash[16] = {3};
-    l.age_ms = 1u << 30;
-    fixture_write(f);
-    assert_int_equal(session_create(f->txn, &s), 0);
-    append_many(f, s.stream, &l, STREAM_RUN + 10);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(
-            append_to(f, s.stream, &l, (struct put){.ttl_ms = 9000, .collapse = "k"}, NULL), 0);
-    f->budget = 2;
-    s.acked = 5;
-    assert_int_equal(stream_ack(f->txn, s.stream, 5, f->now_ms, &l, &f->budget, &removed), 0);
-    assert_int_equal(session_put(f->txn, &s), 0);
-    assert_int_equal(attachment_put(f->txn, s.id, &a), 0);
-    assert_int_equal(dedup_open(f->txn, 1000, &d), 0);
-    assert_int_equal(dedup_put(d, f->txn, s.stream, hash, f->now_ms, 3, hash), 0);
-    dedup_close(d);
-    uint64_t topic = new_stream(f, STREAM_TOPIC);
-    append_many(f, topic, &UNBOUNDED, 4);
-    return s;
-}
-
-static uint64_t damaged(struct fixture *f, struct buf *report)
-{
-    f->meta.time_ms = f->now_ms;
-    assert_int_equal(meta_put(f->txn, &f->meta), 0);
-    return violations_of(f->txn, report);
-}
 
 static void test_sound(void **state)
 {
@@ -60,7 +18,8 @@ static void test_sound(void **state)
     assert_int_equal(n, 0);
     buf_append_c(&report, '\0');
     assert_non_null(
-        strstr((char *)report.data, "1 sessions, 2 streams, 4109 messages, 2 receipts"));
+        strstr((char *)report.data,
+               "1 sessions, 2 topics, 1 subscriptions, 3 streams, 4109 messages, 2 receipts"));
     buf_free(&report);
 }
 
@@ -84,9 +43,6 @@ static void test_no_store(void **state)
     assert_int_equal(n, 9);
     buf_free(&report);
 }
-
-/* Each kind of damage, done to a sound store, and a word of what the report must say. */
-typedef void damage_f(struct fixture *f, struct session *s);
 
 static void change_head(struct fixture *f, uint64_t stream, void (*change)(struct stream_head *))
 {
@@ -219,13 +175,6 @@ static void head_gone(struct fixture *f, struct session *s)
     assert_int_equal(txn_del(f->txn, DB_LOG, key_stream(key, s->stream + 1, STREAM_HEAD_SEQ)), 0);
 }
 
-static void drop_first(struct fixture *f, enum store_db db)
-{
-    struct row row;
-    assert_int_equal(txn_seek(f->txn, db, str_make(NULL, 0), &row), 0);
-    assert_int_equal(txn_del_row(f->txn, db), 0);
-}
-
 static void session_gone(struct fixture *f, struct session *s)
 {
     (void)s;
@@ -308,10 +257,7 @@ static void attachment_of_nobody(struct fixture *f, struct session *s)
     assert_int_equal(attachment_put(f->txn, id, &a), 0);
 }
 
-static const struct {
-    damage_f *damage;
-    const char *word;
-} DAMAGES[] = {
+static const struct damage DAMAGES[] = {
     {head_count, "count"},
     {head_bytes, "bytes"},
     {head_ttl, "with_ttl"},
@@ -346,26 +292,7 @@ static const struct {
 
 static void test_damage(void **state)
 {
-    struct fixture *f = *state;
-    struct meta meta;
-    struct session s = fill(f);
-    fixture_commit(f);
-    meta = f->meta;
-    for (size_t i = 0; i < sizeof(DAMAGES) / sizeof(DAMAGES[0]); i++) {
-        struct buf report;
-        struct session copy = s;
-        fixture_write(f);
-        DAMAGES[i].damage(f, &copy);
-        uint64_t n = damaged(f, &report);
-        buf_append_c(&report, '\0');
-        if (n == 0 || !strstr((char *)report.data, DAMAGES[i].word))
-            print_message("%s: %s", DAMAGES[i].word, (char *)report.data);
-        assert_true(n > 0);
-        assert_non_null(strstr((char *)report.data, DAMAGES[i].word));
-        buf_free(&report);
-        fixture_abort(f);
-        f->meta = meta;
-    }
+    find_damages(*state, DAMAGES, sizeof(DAMAGES) / sizeof(DAMAGES[0]));
 }
 
 /* More violations than lines, and less room than lines. */
