@@ -31,6 +31,8 @@
 
 #define HARNESS_UNUSED __attribute__((unused))
 #define SESSIONS 8
+#define TOPICS 8
+#define SUBSCRIBED 16
 #define STORED_MAX 4096
 #define GENERATION 7
 #define EPOCH UINT64_C(0x9f86d081884c7d65)
@@ -57,6 +59,12 @@ static struct {
 
     struct session session[SESSIONS]; /* of stream i + 1 */
     bool ended[SESSIONS];
+    struct topic topic[TOPICS]; /* in the order of their names; name empty: none */
+    struct {
+        uint64_t mailbox;
+        struct subscribed s;
+    } subscribed[SUBSCRIBED];
+    size_t nsubscribed;
     struct stored stored[STORED_MAX];
     size_t nstored;
     uint64_t last_seq;
@@ -217,6 +225,83 @@ static int fake_page(struct txn *t, struct page *p)
     return 0;
 }
 
+static int fake_page_reverse(struct txn *t, struct page_reverse *p)
+{
+    (void)t;
+    size_t n = 0;
+    bool full = false;
+    uint64_t at = p->before ? p->before : F.last_seq + 1;
+    for (size_t i = F.nstored; i > 0 && !full; i--) {
+        const struct stored *s = &F.stored[i - 1];
+        if (s->stream != p->stream || s->seq >= at)
+            continue;
+        struct message m = {.seq = s->seq,
+                            .prev = s->prev,
+                            .time_ms = 1000,
+                            .flags = s->flags,
+                            .payload = str_of(s->payload)};
+        full = n == p->limit || !p->on_message(p->arg, &m);
+        if (full)
+            break;
+        at = s->seq;
+        n++;
+    }
+    p->ret_before = at;
+    p->ret_more = full;
+    p->ret_count = n;
+    return 0;
+}
+
+static int fake_subscribed(struct txn *t, uint64_t mailbox, struct subscribed *ret, size_t max)
+{
+    (void)t;
+    size_t n = 0;
+    for (size_t i = 0; i < F.nsubscribed && n < max; i++)
+        if (F.subscribed[i].mailbox == mailbox)
+            ret[n++] = F.subscribed[i].s;
+    return (int)n;
+}
+
+static int fake_topic(struct txn *t, uint64_t stream, struct topic *ret)
+{
+    (void)t;
+    for (int i = 0; i < TOPICS; i++) {
+        if (F.topic[i].name.n && F.topic[i].stream == stream) {
+            *ret = F.topic[i];
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static int fake_topic_find(struct txn *t, struct str name, uint64_t *ret_stream)
+{
+    (void)t;
+    for (int i = 0; i < TOPICS; i++) {
+        if (F.topic[i].name.n && str_eq(F.topic[i].name, name)) {
+            *ret_stream = F.topic[i].stream;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static int fake_topic_next(struct txn *t, struct str prefix, struct str after, struct topic *ret)
+{
+    (void)t;
+    for (int i = 0; i < TOPICS; i++) {
+        struct str name = F.topic[i].name;
+        size_t n = name.n < after.n ? name.n : after.n;
+        int order = n ? memcmp(name.p, after.p, n) : 0;
+        bool later = order > 0 || (order == 0 && name.n > after.n);
+        if (!later || name.n < prefix.n || (prefix.n && memcmp(name.p, prefix.p, prefix.n) != 0))
+            continue;
+        *ret = F.topic[i];
+        return 0;
+    }
+    return -ENOENT;
+}
+
 static const struct route_store_ops fake_ops = {
     .read = fake_read,
     .done = fake_done,
@@ -227,6 +312,11 @@ static const struct route_store_ops fake_ops = {
     .subject = fake_subject,
     .receipt = fake_receipt,
     .page = fake_page,
+    .page_reverse = fake_page_reverse,
+    .subscribed = fake_subscribed,
+    .topic = fake_topic,
+    .topic_find = fake_topic_find,
+    .topic_next = fake_topic_next,
 };
 
 /* --- the writer's part --- */
