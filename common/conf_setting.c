@@ -85,6 +85,7 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
         TITLED("namespace", pattern, 1000, conf_namespace, namespaces,
                "What topics there are: the title is a topic, or a prefix and *."),
     [CONF_SECTION_LIMITS] = PLAIN("limits", "What one client may cost."),
+    [CONF_SECTION_TOPICS] = PLAIN("topics", "All topics together."),
     [CONF_SECTION_SHM] = PLAIN("shm", "Shared memory between the processes."),
     [CONF_SECTION_CORS] = PLAIN("cors", "Pages of other origins."),
     [CONF_SECTION_PHOENIX] =
