@@ -112,6 +112,16 @@ int datum_bool(const struct datum *d, bool *ret)
     return 0;
 }
 
+int datum_u64(const struct datum *d, uint64_t *ret)
+{
+    if (d->encoding == ENCODING_JSON)
+        return json_u64(d->json, ret);
+    if (d->mp.type != MP_UINT)
+        return -EINVAL;
+    *ret = d->mp.u;
+    return 0;
+}
+
 int datum_duration(const struct datum *d, uint64_t *ret_ms)
 {
     if (d->encoding == ENCODING_JSON)

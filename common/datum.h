@@ -47,7 +47,9 @@ bool datum_is_string(const struct datum *d); /* text; bin is none */
  * scratch, whose memory must not move while such views are in use. 0; -EINVAL no string; the
  * buffer's error. */
 int datum_text(const struct datum *d, struct buf *scratch, struct str *ret);
-int datum_bool(const struct datum *d, bool *ret);            /* 0, -EINVAL */
+int datum_bool(const struct datum *d, bool *ret); /* 0, -EINVAL */
+/* A whole number, not negative. 0, -EINVAL, -ERANGE. */
+int datum_u64(const struct datum *d, uint64_t *ret);
 int datum_duration(const struct datum *d, uint64_t *ret_ms); /* as json_duration */
 
 #endif

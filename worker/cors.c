@@ -4,6 +4,8 @@
 #include "common/log.h"
 #include "worker/worker.h"
 
+#include <strings.h>
+
 #define ALLOW_HEADERS                                                                              \
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Restante-Event, Restante-TTL, "  \
     "Restante-Collapse, X-Request-Id, traceparent"
@@ -77,4 +79,23 @@ void cors_preflight(struct exchange *ex, struct str methods)
     exchange_add_header(ex, "Access-Control-Allow-Headers", STR(ALLOW_HEADERS));
     buf_printf(&ex->out_head, "Access-Control-Max-Age: %llu\r\n",
                (unsigned long long)(conf->cors_max_age / 1000));
+}
+
+/* By host and port alone: whoever took TLS off before us knows the scheme, we do not. */
+static bool same_host(struct str origin, struct str host)
+{
+    const char *mark = origin.n ? memmem(origin.p, origin.n, "://", 3) : NULL;
+    if (!mark || !host.n)
+        return false;
+    mark += 3;
+    return (size_t)(origin.p + origin.n - mark) == host.n && strncasecmp(mark, host.p, host.n) == 0;
+}
+
+bool cors_may_connect(const struct exchange *ex)
+{
+    const struct conf *conf = ex->worker->conf;
+    struct str origin = exchange_header(ex, "origin");
+    if (!origin.n || !conf->ncors_origins)
+        return true;
+    return judge(conf, origin) != NOBODY || same_host(origin, exchange_header(ex, "host"));
 }

@@ -18,5 +18,10 @@ bool cors_matches(struct str item, struct str origin);
 void cors_answer(struct exchange *ex);
 /* The header lines of an answer to OPTIONS, when it is a browser's question before the request. */
 void cors_preflight(struct exchange *ex, struct str methods);
+/* Whether a page may connect a WebSocket, to which browsers do not apply any of the above. Its
+ * credential never goes by itself (there are no cookies), so a page has no more of it than whoever
+ * gave it the token meant it to have; but where origins are listed, they are all that may: those,
+ * and pages of the host that was asked. Who sends no Origin is no browser. */
+bool cors_may_connect(const struct exchange *ex);
 
 #endif

@@ -8,6 +8,7 @@
  *   rest_batch.c    /v1/publish
  *   rest_pickup.c   messages: short GET and long-poll
  *   rest_sse.c      messages: an event stream
+ *   rest_socket.c   a WebSocket is asked for
  *   rest_topic.c    topics are listed, looked at and emptied
  *   rest_history.c  what a topic holds, forward and backward
  *   rest_subscribe.c  PUT/DELETE subscriptions
@@ -166,6 +167,8 @@ void subscribe_body(struct exchange *ex);
 void unsubscribe_body(struct exchange *ex);
 void receipt_head(struct exchange *ex);
 void receipt_body(struct exchange *ex);
+void socket_head(struct exchange *ex);
+void socket_body(struct exchange *ex);
 void health_body(struct exchange *ex);
 void ready_body(struct exchange *ex);
 void metrics_body(struct exchange *ex);

@@ -3,6 +3,7 @@
 #ifndef WORKER_SOCKET_FRAME_H
 #define WORKER_SOCKET_FRAME_H
 
+#include "common/datum.h"
 #include "shm/message.h"
 #include "worker/ws_frame.h"
 
@@ -12,5 +13,7 @@ int socket_message_json(const struct message *m, struct str stream, uint64_t epo
                         struct str *ret);
 int socket_message_msgpack(const struct message *m, struct str stream, uint64_t epoch,
                            struct buf *out, struct str *ret);
+/* The same for any other object, given as compact JSON. */
+int socket_frame(enum encoding encoding, struct str json, struct buf *out, struct str *ret);
 
 #endif

@@ -15,6 +15,7 @@ struct acceptor;
 struct rate;
 struct h1_server;
 struct h2_server;
+struct ws_server;
 struct hello;
 
 struct worker {
@@ -32,6 +33,7 @@ struct worker {
     struct rate *rate;    /* how often sessions may publish */
     struct h1_server *h1; /* protocol.h */
     struct h2_server *h2; /* protocol.h; NULL: not spoken */
+    struct ws_server *ws; /* WebSockets */
     struct hello *hello;
     struct acceptor *acceptor;
     uint64_t request_seed; /* state of request_id_make */

@@ -143,6 +143,35 @@ static void test_duration(void **state)
     }
 }
 
+static void test_u64(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        int rc;
+        uint64_t want;
+    } rows[] = {
+        {"0", 0, 0},
+        {"9007199254740993", 0, UINT64_C(9007199254740993)},
+        {"18446744073709551615", 0, UINT64_MAX},
+        {"-1", -EINVAL, 0},
+        {"1.0", -EINVAL, 0},
+        {"\"1\"", -EINVAL, 0},
+        {"true", -EINVAL, 0},
+        {"[]", -EINVAL, 0},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct both b;
+        both_open(&b, rows[i].json);
+        for (int e = 0; e < ENCODINGS; e++) {
+            uint64_t v = 77;
+            assert_int_equal(datum_u64(&b.d[e], &v), rows[i].rc);
+            assert_true(v == (rows[i].rc ? 77 : rows[i].want));
+        }
+        both_close(&b);
+    }
+}
+
 static void test_pick(void **state)
 {
     (void)state;
@@ -194,9 +223,10 @@ static void test_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text), cmocka_unit_test(test_text_past_the_ceiling),
-        cmocka_unit_test(test_bool), cmocka_unit_test(test_duration),
-        cmocka_unit_test(test_pick), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_text),  cmocka_unit_test(test_text_past_the_ceiling),
+        cmocka_unit_test(test_bool),  cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_u64),   cmocka_unit_test(test_pick),
+        cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
