@@ -1,11 +1,11 @@
 /* message - the compact form of one entry, in the store and on the feed.
  *
- * At 100 million messages each byte of header counts: fixed 24 bytes, the expiry only where there
- * is one, seven strings of at most 255 bytes, and the payload is what remains. One value has one
- * encoding; anything else does not decode.
+ * At 100 million messages each byte of header counts: fixed 24 bytes, the expiry and the sessions
+ * that are excepted only where there are any, six strings of at most 255 bytes, and the payload is
+ * what remains. One value has one encoding; anything else does not decode.
  *
- *   u64 prev | u64 time_ms | u16 flags | u8 length of each string | [u64 expires_ms] | strings |
- * payload
+ *   u64 prev | u64 time_ms | u16 flags | u8 length of each string | [u64 expires_ms] |
+ *   [u8 sessions | their ids] | strings | payload
  */
 #include "shm/message.h"
 
@@ -13,10 +13,11 @@
 
 #include <errno.h>
 
-#define STRINGS 7
+#define STRINGS 6
 #define STRING_MAX 255u
 #define VALUE_HEADER (8 + 8 + 2 + STRINGS)
 #define VALUE_EXPIRES 0x8000u /* in the value only: expires_ms follows the lengths */
+#define VALUE_EXCEPT 0x4000u  /* in the value only: sessions follow it */
 #define KNOWN_FLAGS                                                                                \
     (MESSAGE_JSON | MESSAGE_TEXT | MESSAGE_KEYED | MESSAGE_SKIPPED | MESSAGE_EPHEMERAL |           \
      MESSAGE_MSGPACK)
@@ -26,7 +27,6 @@ static const size_t string_at[STRINGS] = {
     offsetof(struct message, id),           offsetof(struct message, event),
     offsetof(struct message, content_type), offsetof(struct message, publisher),
     offsetof(struct message, trace),        offsetof(struct message, collapse),
-    offsetof(struct message, except),
 };
 
 static struct str get_string(const struct message *m, unsigned i)
@@ -44,15 +44,22 @@ static void set_string(struct message *m, unsigned i, struct str s)
 static void encode(struct pack *k, const struct message *m)
 {
     must(!(m->flags & ~(unsigned)KNOWN_FLAGS));
+    must(m->except.n % SESSION_ID_SIZE == 0);
+    must(m->except.n <= MESSAGE_EXCEPT_MAX * SESSION_ID_SIZE);
+    unsigned more = (m->expires_ms ? VALUE_EXPIRES : 0) | (m->except.n ? VALUE_EXCEPT : 0);
     pack_u64(k, m->prev);
     pack_u64(k, m->time_ms);
-    pack_u16(k, (uint16_t)(m->flags | (m->expires_ms ? VALUE_EXPIRES : 0)));
+    pack_u16(k, (uint16_t)(m->flags | more));
     for (unsigned i = 0; i < STRINGS; i++) {
         must(get_string(m, i).n <= STRING_MAX);
         pack_u8(k, (uint8_t)get_string(m, i).n);
     }
     if (m->expires_ms)
         pack_u64(k, m->expires_ms);
+    if (m->except.n) {
+        pack_u8(k, (uint8_t)(m->except.n / SESSION_ID_SIZE));
+        pack_bytes(k, m->except.p, m->except.n);
+    }
     for (unsigned i = 0; i < STRINGS; i++)
         pack_bytes(k, get_string(m, i).p, get_string(m, i).n);
     pack_bytes(k, m->payload.p, m->payload.n);
@@ -64,7 +71,7 @@ static int decode(struct unpack *u, struct message *ret)
     m.prev = unpack_u64(u);
     m.time_ms = unpack_u64(u);
     unsigned flags = unpack_u16(u);
-    m.flags = (uint16_t)(flags & ~VALUE_EXPIRES);
+    m.flags = (uint16_t)(flags & ~(VALUE_EXPIRES | VALUE_EXCEPT));
     uint8_t length[STRINGS];
     unpack_copy(u, length, sizeof(length));
     if (flags & VALUE_EXPIRES) {
@@ -72,9 +79,16 @@ static int decode(struct unpack *u, struct message *ret)
         if (m.expires_ms == 0)
             return -EBADMSG;
     }
+    if (flags & VALUE_EXCEPT) {
+        uint8_t sessions = unpack_u8(u);
+        if (sessions == 0 || sessions > MESSAGE_EXCEPT_MAX)
+            return -EBADMSG;
+        m.except.n = sessions * (size_t)SESSION_ID_SIZE;
+        m.except.p = unpack_bytes(u, m.except.n);
+    }
     for (unsigned i = 0; i < STRINGS; i++)
         set_string(&m, i, str_make(unpack_bytes(u, length[i]), length[i]));
-    if (u->bad || (m.flags & ~(unsigned)KNOWN_FLAGS) || m.except.n % SESSION_ID_SIZE != 0)
+    if (u->bad || (m.flags & ~(unsigned)KNOWN_FLAGS))
         return -EBADMSG;
     m.payload = str_make(u->p, (size_t)(u->end - u->p));
     u->p = u->end;
@@ -86,6 +100,8 @@ static int decode(struct unpack *u, struct message *ret)
 size_t message_size(const struct message *m)
 {
     size_t n = VALUE_HEADER + (m->expires_ms ? 8 : 0) + m->payload.n;
+    if (m->except.n)
+        n += 1 + m->except.n;
     for (unsigned i = 0; i < STRINGS; i++)
         n += get_string(m, i).n;
     return n;

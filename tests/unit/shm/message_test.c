@@ -30,6 +30,7 @@ static void assert_same(const struct message *got, const struct message *want)
     assert_str(got->publisher, want->publisher);
     assert_str(got->trace, want->trace);
     assert_str(got->collapse, want->collapse);
+    assert_str(got->except, want->except);
     assert_str(got->payload, want->payload);
 }
 
@@ -52,6 +53,15 @@ static void round_trip(const struct message *m)
     assert_same(&got, m);
     assert_int_equal(got.seq, 4242); /* the key's, not the value's */
     free(p);
+}
+
+/* Sessions 1, 2, 3, ... */
+static struct str sessions(size_t n)
+{
+    static uint8_t ids[MESSAGE_EXCEPT_MAX + 1][SESSION_ID_SIZE];
+    for (size_t i = 0; i <= MESSAGE_EXCEPT_MAX; i++)
+        ids[i][SESSION_ID_SIZE - 1] = (uint8_t)(i + 1);
+    return str_make(ids, n * SESSION_ID_SIZE);
 }
 
 static struct message sample(void)
@@ -112,12 +122,43 @@ static void test_the_value_is_small(void **state)
     assert_int_equal(message_size(&m), 128 + 24);
     m.expires_ms = 1;
     assert_int_equal(message_size(&m), 128 + 32);
+    m.except = sessions(2); /* who excepts nobody pays nothing for it */
+    assert_int_equal(message_size(&m), 128 + 32 + 1 + 2 * SESSION_ID_SIZE);
+}
+
+static void test_except(void **state)
+{
+    (void)state;
+    struct message m = sample(), got;
+    for (size_t n = 0; n <= MESSAGE_EXCEPT_MAX; n++) {
+        m.except = sessions(n);
+        round_trip(&m);
+        for (size_t i = 0; i <= MESSAGE_EXCEPT_MAX; i++) {
+            const uint8_t *id = (const uint8_t *)sessions(0).p + i * SESSION_ID_SIZE;
+            assert_int_equal(message_excepts(&m, id), i < n);
+        }
+    }
+    m.except = sessions(1);
+    m.expires_ms = 0;
+    m.payload = str_make(NULL, 0);
+    size_t n;
+    unsigned char *p = encoded(&m, &n);
+    assert_int_equal(p[24], 1);
+    assert_int_equal(message_decode(p, n, &got), 0);
+    /* None is not written at all; more than there can be; more than there are. */
+    static const uint8_t bad[] = {0, MESSAGE_EXCEPT_MAX + 1, 255, 10};
+    for (size_t i = 0; i < sizeof(bad); i++) {
+        p[24] = bad[i];
+        assert_int_equal(message_decode(p, n, &got), -EBADMSG);
+    }
+    free(p);
 }
 
 static void test_every_truncation_is_refused(void **state)
 {
     (void)state;
     struct message m = sample();
+    m.except = sessions(3);
     size_t whole, fixed;
     unsigned char *p = encoded(&m, &whole);
     fixed = whole - m.payload.n;
@@ -159,10 +200,11 @@ static void test_feed_bodies(void **state)
 {
     (void)state;
     struct message m = sample(), got = {.seq = 5};
+    m.except = sessions(2);
     struct feed_target targets[3] = {
         {.stream = 1, .seq = 10, .prev = 4},
         {.stream = 2, .seq = 11, .prev = 0, .flags = MESSAGE_SKIPPED},
-        {.stream = UINT64_MAX, .seq = 0},
+        {.stream = UINT64_MAX, .seq = 0, .flags = FEED_TARGET_TOPIC | MESSAGE_SKIPPED},
     };
     for (size_t n = 1; n <= 3; n++) {
         size_t size = feed_message_size(&m, n);
@@ -213,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_strings_reach_255_bytes),
         cmocka_unit_test(test_the_value_is_small),
+        cmocka_unit_test(test_except),
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_what_we_never_write_is_refused),
         cmocka_unit_test(test_feed_bodies),
