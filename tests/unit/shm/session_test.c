@@ -4,6 +4,7 @@
 
 #include "shm/expiry.h"
 #include "shm/session.h"
+#include "shm/topic.h"
 
 static struct session make(struct fixture *f, uint8_t id, const char *subject, const char *name)
 {
@@ -145,6 +146,38 @@ static void test_remove(void **state)
     buf_free(&report);
 }
 
+/* The topics that nobody else is subscribed to and nothing was published to go too, and are
+ * counted; the others are told that it has gone. */
+static void test_remove_unsubscribes(void **state)
+{
+    struct fixture *f = *state;
+    struct buf report;
+    uint64_t topic[3], topics = 77;
+    struct topic t;
+    fixture_write(f);
+    struct session one = make(f, 1, "alice", "phone"), two = make(f, 2, "alice", "tablet");
+    for (size_t i = 0; i < 3; i++) {
+        char name = (char)('a' + i);
+        assert_int_equal(topic_create(f->txn, str_make(&name, 1), f->now_ms, IDLE_MS, &topic[i]),
+                         0);
+        assert_int_equal(subscribed_add(f->txn, one.stream, topic[i], 0), 0);
+    }
+    assert_int_equal(subscribed_add(f->txn, two.stream, topic[1], 0), 0);
+    append_many(f, topic[2], &UNBOUNDED, 1);
+    f->now_ms += 3000;
+    assert_int_equal(session_remove(f->txn, &one, f->now_ms, IDLE_MS, &f->budget, &topics), 0);
+    assert_int_equal(topics, 1);
+    assert_int_equal(txn_entries(f->txn, DB_SUBS), 1);
+    assert_int_equal(topic_get(f->txn, topic[0], &t), -ENOENT);
+    assert_int_equal(topic_get(f->txn, topic[1], &t), 0);
+    assert_int_equal(t.subscribers, 1);
+    assert_int_equal(topic_get(f->txn, topic[2], &t), 0);
+    assert_int_equal(t.idle_ms, f->now_ms);
+    fixture_commit(f);
+    assert_int_equal(violations_of(fixture_read(f), &report), 0);
+    buf_free(&report);
+}
+
 /* A name that another session bears by now stays with it. */
 static void test_remove_keeps_foreign_name(void **state)
 {
@@ -225,11 +258,17 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fixture_test(test_round_trip), fixture_test(test_put_what_was_got),
-        fixture_test(test_names),      fixture_test(test_subject),
-        fixture_test(test_remove),     fixture_test(test_remove_keeps_foreign_name),
-        fixture_test(test_id_taken),   cmocka_unit_test(test_expired),
-        fixture_test(test_malformed),  fixture_test(test_no_memory),
+        fixture_test(test_round_trip),
+        fixture_test(test_put_what_was_got),
+        fixture_test(test_names),
+        fixture_test(test_subject),
+        fixture_test(test_remove),
+        fixture_test(test_remove_keeps_foreign_name),
+        fixture_test(test_remove_unsubscribes),
+        fixture_test(test_id_taken),
+        cmocka_unit_test(test_expired),
+        fixture_test(test_malformed),
+        fixture_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
