@@ -9,33 +9,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* The encoder writes the type, which the decoder's caller has read already. */
-static size_t end_bytes(const union any *v)
-{
-    (void)v;
-    return FEED_SESSION_END_SIZE - 1;
-}
-
-static void end_put(struct pack *p, const union any *v)
-{
-    unsigned char whole[FEED_SESSION_END_SIZE];
-    struct pack k = pack_into(whole, sizeof(whole));
-    feed_session_end_encode(&k, &v->end);
-    must(!k.bad && whole[0] == FEED_SESSION_END);
-    pack_bytes(p, whole + 1, sizeof(whole) - 1);
-}
-
-static int end_take(struct unpack *u, union any *ret)
-{
-    return feed_session_end_decode(u, &ret->end);
-}
-
-static const struct codec feed_session_end = {"feed_session_end", end_bytes, end_put, end_take};
-
 static const struct codec *const codecs[] = {
-    &command_header,     &command_open,  &command_patch,       &command_touch,
-    &command_attach,     &command_ack,   &command_append_item, &completion_header,
-    &completion_session, &append_result, &feed_session_end,
+    &command_header,     &command_open,   &command_patch,        &command_touch,
+    &command_attach,     &command_ack,    &command_append_item,  &completion_header,
+    &completion_session, &append_result,  &feed_session_end,     &command_subscribe,
+    &command_empty,      &command_append, &completion_subscribe, &feed_subscribe,
+    &feed_unsubscribe,   &feed_fence,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

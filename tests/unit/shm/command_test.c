@@ -14,6 +14,7 @@
 #include "command_codecs.h"
 
 static char text[300]; /* longer than any string may be */
+static char ids[20 * SESSION_ID_SIZE];
 
 static struct str x(size_t n)
 {
@@ -123,6 +124,10 @@ static void test_open(void **state)
                             .name = x(255),
                             .attributes = STR("{\"a\":1}"),
                             .claims = STR("[\"chat:*\"]"),
+                            .topics = STR("\x01"
+                                          "a"
+                                          "\x02"
+                                          "bc"),
                             .ttl_ms = 600000}};
     accept(&command_open, &v);
     v.open.subject = x(256);
@@ -142,7 +147,8 @@ static void test_patch_touch_ack(void **state)
     accept(&command_touch, &(union any){.touch = {.session = ID, .delivered = 1042}});
     accept(&command_touch, &(union any){.touch = {.session = ID}});
     refuse(&command_touch, &(union any){.touch = {.delivered = 1}});
-    accept(&command_ack, &(union any){.ack = {.session = ID, .seq = UINT64_MAX}});
+    accept(&command_ack,
+           &(union any){.ack = {.session = ID, .seq = UINT64_MAX, .generation = UINT64_MAX}});
     accept(&command_ack, &(union any){.ack = {.session = ID}});
     refuse(&command_ack, &(union any){.ack = {.seq = 1}});
 }
@@ -161,7 +167,11 @@ static void test_attach(void **state)
     v.attach.remote = x(COMMAND_REMOTE_MAX);
     accept(&command_attach, &v);
     v.attach.remote = x(0);
+    v.attach.takes = 1;
     accept(&command_attach, &v);
+    v.attach.takes = 2;
+    refuse(&command_attach, &v);
+    v.attach.takes = 0;
     v.attach.remote = x(COMMAND_REMOTE_MAX + 1);
     refuse(&command_attach, &v);
     v = good;
@@ -175,6 +185,42 @@ static void test_attach(void **state)
     v = good;
     memset(v.attach.session, 0, SESSION_ID_SIZE);
     refuse(&command_attach, &v);
+}
+
+static void test_subscribe_and_empty(void **state)
+{
+    (void)state;
+    union any v = {.subscribe = {.session = ID, .topic = x(1)}};
+    accept(&command_subscribe, &v);
+    v.subscribe.generation = UINT64_MAX;
+    v.subscribe.topic = x(COMMAND_STRING_MAX);
+    accept(&command_subscribe, &v);
+    v.subscribe.topic = x(COMMAND_STRING_MAX + 1);
+    refuse(&command_subscribe, &v);
+    v.subscribe.topic = x(0);
+    refuse(&command_subscribe, &v);
+    refuse(&command_subscribe, &(union any){.subscribe = {.topic = x(5)}}); /* no session */
+
+    accept(&command_empty, &(union any){.empty = {.topic = x(1)}});
+    accept(&command_empty, &(union any){.empty = {.topic = x(COMMAND_STRING_MAX)}});
+    refuse(&command_empty, &(union any){.empty = {.topic = x(COMMAND_STRING_MAX + 1)}});
+    refuse(&command_empty, &(union any){.empty = {.topic = x(0)}});
+
+    accept(&completion_subscribe, &(union any){.subscribed = {.join = 0}});
+    accept(&completion_subscribe, &(union any){.subscribed = {.join = UINT64_MAX}});
+}
+
+static void test_append_heads(void **state)
+{
+    (void)state;
+    accept(&command_append, &(union any){.append = {.count = 1}});
+    accept(&command_append, &(union any){.append = {.session = ID, .count = COMMAND_APPEND_ITEMS}});
+    accept(&command_append, &(union any){.append = {.session = ID, .generation = 7, .count = 1}});
+    refuse(&command_append, &(union any){.append = {.count = 0}});
+    refuse(&command_append, &(union any){.append = {.count = COMMAND_APPEND_ITEMS + 1}});
+    refuse(&command_append, &(union any){.append = {.count = UINT32_MAX}});
+    /* A generation of nobody's. */
+    refuse(&command_append, &(union any){.append = {.generation = 7, .count = 1}});
 }
 
 static void test_append_items(void **state)
@@ -195,6 +241,10 @@ static void test_append_items(void **state)
     v.item.publisher = v.item.trace = v.item.collapse = x(255);
     v.item.payload = x(300);
     accept(&command_append_item, &v);
+    for (size_t n = 1; n <= MESSAGE_EXCEPT_MAX; n++) {
+        v.item.except = x(n * SESSION_ID_SIZE);
+        accept(&command_append_item, &v);
+    }
 }
 
 static void test_append_items_carry_only_what_applies(void **state)
@@ -250,6 +300,19 @@ static void test_bad_append_items(void **state)
     v = good;
     v.item.keyed = 2;
     refuse(&command_append_item, &v);
+    for (uint8_t target = APPEND_SESSION; target <= APPEND_TOPIC; target++) {
+        v = good;
+        v.item.target = target;
+        v.item.name = x(5);
+        static const size_t whole[] = {1, MESSAGE_EXCEPT_MAX, MESSAGE_EXCEPT_MAX + 1, 20};
+        for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+            v.item.except = str_make(ids, whole[i] * SESSION_ID_SIZE);
+            if (target != APPEND_TOPIC || whole[i] > MESSAGE_EXCEPT_MAX)
+                refuse(&command_append_item, &v); /* of topics only; too many */
+            v.item.except.n--;
+            refuse(&command_append_item, &v); /* not whole ids */
+        }
+    }
 }
 
 static void test_append_flags(void **state)
@@ -326,28 +389,39 @@ static void test_the_largest_completion(void **state)
     assert_true(append_completion_max(SIZE_MAX / 50, SIZE_MAX / 50, 1) == SIZE_MAX);
 }
 
-static void test_session_end(void **state)
+static void test_control_records(void **state)
 {
     (void)state;
-    struct feed_session_end end = {.stream = 77, .session = ID}, got = {0};
-    unsigned char p[FEED_SESSION_END_SIZE];
-    struct pack k = pack_into(p, sizeof(p));
-    feed_session_end_encode(&k, &end);
-    assert_false(k.bad);
-    assert_int_equal(pack_len(&k), sizeof(p));
-    struct unpack u = unpack_from(p, sizeof(p));
-    assert_int_equal(unpack_u8(&u), FEED_SESSION_END);
-    assert_int_equal(feed_session_end_decode(&u, &got), 0);
-    assert_true(unpack_done(&u));
-    assert_int_equal(got.stream, 77);
-    assert_memory_equal(got.session, end.session, SESSION_ID_SIZE);
-    for (size_t n = 0; n < sizeof(p) - 1; n++) {
-        u = unpack_from(p + 1, n);
-        assert_int_equal(feed_session_end_decode(&u, &got), -EBADMSG);
+    accept(&feed_session_end, &(union any){.end = {.stream = 77, .session = ID}});
+    refuse(&feed_session_end, &(union any){.end = {.session = ID}});
+    refuse(&feed_session_end, &(union any){.end = {.stream = 77}});
+
+    const union any joined = {.fed = {.mailbox = 1, .topic = 2, .name = STR("chat:lobby")}};
+    union any v = joined;
+    accept(&feed_subscribe, &v); /* before anything was ever published */
+    v.fed.join = UINT64_MAX;
+    v.fed.name = x(COMMAND_STRING_MAX);
+    accept(&feed_subscribe, &v);
+    accept(&feed_unsubscribe, &v);
+    v.fed.name = x(COMMAND_STRING_MAX + 1);
+    refuse(&feed_subscribe, &v);
+    v.fed.name = x(0);
+    refuse(&feed_subscribe, &v);
+    for (int i = 0; i < 2; i++) {
+        v = joined;
+        *(i ? &v.fed.mailbox : &v.fed.topic) = 0;
+        refuse(&feed_subscribe, &v);
+        refuse(&feed_unsubscribe, &v);
     }
-    memset(p + 1, 0, 8);
-    u = unpack_from(p + 1, sizeof(p) - 1);
-    assert_int_equal(feed_session_end_decode(&u, &got), -EBADMSG);
+
+    const union any fence = {.fence = {.mailbox = 1, .connection = UINT64_MAX, .generation = 9}};
+    accept(&feed_fence, &fence);
+    for (size_t i = 0; i < 3; i++) {
+        v = fence;
+        uint64_t *const member[] = {&v.fence.mailbox, &v.fence.connection, &v.fence.generation};
+        *member[i] = 0;
+        refuse(&feed_fence, &v);
+    }
 }
 
 int main(void)
@@ -357,6 +431,8 @@ int main(void)
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_patch_touch_ack),
         cmocka_unit_test(test_attach),
+        cmocka_unit_test(test_subscribe_and_empty),
+        cmocka_unit_test(test_append_heads),
         cmocka_unit_test(test_append_items),
         cmocka_unit_test(test_append_items_carry_only_what_applies),
         cmocka_unit_test(test_bad_append_items),
@@ -364,7 +440,7 @@ int main(void)
         cmocka_unit_test(test_lying_lengths),
         cmocka_unit_test(test_completions),
         cmocka_unit_test(test_the_largest_completion),
-        cmocka_unit_test(test_session_end),
+        cmocka_unit_test(test_control_records),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
