@@ -1,8 +1,6 @@
 /* attachment - which connections a session has, each with a lease (rule 9).
  *
  *   u32 slot, slot_generation | u64 since_ms, lease_ms | transport | remote | u64 generation
- *
- * Rows of before there were generations end with remote: nobody had taken anything.
  */
 #include <errno.h>
 
@@ -35,8 +33,7 @@ static int decode(struct row row, struct attachment *ret)
     a.lease_ms = unpack_u64(&u);
     a.transport = unpack_str(&u);
     a.remote = unpack_str(&u);
-    if (u.p != u.end)
-        a.generation = unpack_u64(&u);
+    a.generation = unpack_u64(&u);
     if (!unpack_done(&u))
         return -EUCLEAN;
     *ret = a;

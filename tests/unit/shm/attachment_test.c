@@ -101,38 +101,12 @@ static void test_malformed(void **state)
     assert_int_equal(attachment_get(f->txn, ALICE, 0, a), -ENOENT);
 }
 
-/* What a server without generations left behind is read, and half a generation is not. */
-static void test_row_without_generation(void **state)
-{
-    struct fixture *f = *state;
-    unsigned char key[24] = {0};
-    struct attachment a;
-    struct str row;
-    fixture_write(f);
-    put(f, ALICE, 5, 1, 3, 5000);
-    memcpy(key, ALICE, SESSION_ID_SIZE);
-    key_u64(key + SESSION_ID_SIZE, 5);
-    struct str at = str_make(key, sizeof(key));
-    assert_int_equal(txn_get(f->txn, DB_ATTACH, at, &row), 0);
-    char copy[256];
-    size_t n = row.n - 8;
-    assert_true(row.n <= sizeof(copy));
-    memcpy(copy, row.p, row.n);
-    assert_int_equal(txn_put(f->txn, DB_ATTACH, at, str_make(copy, n)), 0);
-    assert_int_equal(attachment_get(f->txn, ALICE, 5, &a), 0);
-    assert_int_equal(a.generation, 0);
-    assert_true(str_is(a.remote, "[::1]:5000"));
-    assert_int_equal(txn_put(f->txn, DB_ATTACH, at, str_make(copy, n + 4)), 0);
-    assert_int_equal(attachment_get(f->txn, ALICE, 5, &a), -EUCLEAN);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         fixture_test(test_round_trip),
         fixture_test(test_worker_died),
         fixture_test(test_malformed),
-        fixture_test(test_row_without_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,15 +73,6 @@ struct fixture {
     unsigned writers;
 };
 
-static void stop_writer(struct fixture *f)
-{
-    dedup_close(f->writer->dedup);
-    store_close(f->writer->store);
-    buf_free(&f->writer->scratch);
-    buf_free(&f->writer->completion);
-    free(f->writer);
-}
-
 static struct rig_reply reply(struct fixture *f, uint32_t slot, uint64_t id)
 {
     struct rig_reply r;
@@ -110,7 +101,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     armed = false;
-    stop_writer(f);
+    rig_stop(f->writer);
     rig_close(&f->rig);
     free(f);
     return 0;
@@ -128,7 +119,7 @@ static void run(struct fixture *f)
         if (took > 0)
             continue;
         armed = false; /* it opens the store without trouble */
-        stop_writer(f);
+        rig_stop(f->writer);
         f->writer = rig_writer(&f->rig);
         f->writers++;
     }
@@ -234,7 +225,7 @@ static void what_was_refused_is_not_run_by_the_next_writer(void **state)
     run(f);
     armed = false;
     assert_int_equal(reply(f, 0, id).code, CODE_STORE_FULL);
-    stop_writer(f);
+    rig_stop(f->writer);
     f->writer = rig_writer(&f->rig);
     run(f);
     struct rig_reply r;

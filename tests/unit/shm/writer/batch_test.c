@@ -39,19 +39,10 @@ static int set_up_small(void **state)
     return set_up_with(state, "session { mailbox_messages = 2 }");
 }
 
-static void stop_writer(struct writer *w)
-{
-    dedup_close(w->dedup);
-    store_close(w->store);
-    buf_free(&w->scratch);
-    buf_free(&w->completion);
-    free(w);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    stop_writer(f->writer);
+    rig_stop(f->writer);
     rig_close(&f->rig);
     free(f);
     return 0;
@@ -100,7 +91,7 @@ static void same_key_is_the_same_message_also_after_a_restart(void **state)
     rig_open_session(&f->rig, 0, alice, "alice");
     rig_append(&f->rig, 0, alice, "k", "\"one\"", MESSAGE_JSON);
     rig_run(f->writer);
-    stop_writer(f->writer);
+    rig_stop(f->writer);
     rig_restart(&f->rig);
     f->writer = rig_writer(&f->rig);
     uint64_t again = rig_append(&f->rig, 0, alice, "k", "\"one\"", MESSAGE_JSON);
@@ -255,7 +246,7 @@ static void a_store_that_another_writer_took_is_left(void **state)
     txn_done(t);
 
     /* The command waits for the rightful one. */
-    stop_writer(f->writer);
+    rig_stop(f->writer);
     f->writer = rig_writer(&f->rig);
     rig_run(f->writer);
     assert_true(rig_reply(&f->rig, 0, &r));
@@ -294,7 +285,7 @@ static void a_new_writer_rings_and_sends_to_the_store(void **state)
     rig_open_session(&f->rig, 0, alice, "alice");
     rig_append(&f->rig, 0, alice, NULL, "1", MESSAGE_JSON);
     rig_run(f->writer);
-    stop_writer(f->writer);
+    rig_stop(f->writer);
     struct buf body;
     buf_init(&body, 65536);
     struct feed_record rec;

@@ -34,6 +34,7 @@ void rig_open(struct rig *r, const char *extra)
         r->bell_fd[i] = bell_create();
         must(r->bell_fd[i] >= 0);
     }
+    buf_init(&r->body, 1 << 20);
     log_init(LOG_ERROR + 1, STDERR_FILENO, "writer", -1); /* refusals here are meant */
     snprintf(r->dir, sizeof(r->dir), "/tmp/restante-rig-XXXXXX");
     must(mkdtemp(r->dir));
@@ -71,6 +72,7 @@ void rig_close(struct rig *r)
     feed_unmap(&r->feed);
     board_unmap(r->board);
     conf_free(r->conf);
+    buf_free(&r->body);
     char cmd[128];
     snprintf(cmd, sizeof(cmd), "rm -rf %s", r->dir);
     must(system(cmd) == 0);
@@ -114,6 +116,15 @@ void rig_run(struct writer *w)
         if (took == 0)
             return;
     }
+}
+
+void rig_stop(struct writer *w)
+{
+    dedup_close(w->dedup);
+    store_close(w->store);
+    buf_free(&w->scratch);
+    buf_free(&w->completion);
+    free(w);
 }
 
 static struct pack begin(struct rig *r, uint32_t s, enum command_type type, size_t size)
@@ -299,4 +310,40 @@ bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret)
     }
     ring_release(&r->rings.reply[s], r->reply_pos[s]);
     return true;
+}
+
+static void read_control(struct rig_fed *f, struct str body)
+{
+    struct unpack u = unpack_from(body.p, body.n);
+    f->control = unpack_u8(&u);
+    switch ((enum feed_control)f->control) {
+    case FEED_SESSION_END:
+        must(feed_session_end_decode(&u, &f->ended) == 0);
+        break;
+    case FEED_SUBSCRIBE:
+        must(feed_subscribe_decode(&u, &f->sub) == 0);
+        break;
+    case FEED_UNSUBSCRIBE:
+        must(feed_unsubscribe_decode(&u, &f->sub) == 0);
+        break;
+    case FEED_FENCE:
+        must(feed_fence_decode(&u, &f->fence) == 0);
+        break;
+    }
+    must(unpack_done(&u));
+}
+
+bool rig_fed(struct rig *r, struct rig_fed *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    int got = feed_next(&r->feed, &r->reader, &ret->rec, &r->body);
+    must(got == 0 || got == 1);
+    if (got == 1 && ret->rec.type == FEED_CONTROL)
+        read_control(ret, buf_str(&r->body));
+    if (got == 1 && ret->rec.type == FEED_MESSAGE) {
+        const unsigned char *targets;
+        must(feed_message_decode(buf_str(&r->body), &ret->message, &targets, &ret->ntargets) == 0);
+        memcpy(&ret->target, targets, sizeof(ret->target));
+    }
+    return got == 1;
 }

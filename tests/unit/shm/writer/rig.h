@@ -17,6 +17,7 @@ struct rig {
     uint64_t inbox_head[2], reply_pos[2];
     uint64_t last_id;
     struct feed_reader reader;
+    struct buf body; /* of the feed record last read */
 };
 
 /* extra: configuration lines added to the least one. */
@@ -29,6 +30,7 @@ void rig_restart(struct rig *r);
 struct writer *rig_writer(struct rig *r);
 /* Runs batches until nothing waits. */
 void rig_run(struct writer *w);
+void rig_stop(struct writer *w);
 
 /* Commands of slot s; the id given to it. */
 uint64_t rig_open_session(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
@@ -65,5 +67,18 @@ struct rig_reply {
 };
 /* The next completion of slot s; false when there is none. */
 bool rig_reply(struct rig *r, uint32_t s, struct rig_reply *ret);
+
+struct rig_fed {
+    struct feed_record rec;
+    uint8_t control; /* of a FEED_CONTROL: which of these */
+    struct feed_subscribe sub;
+    struct feed_fence fence;
+    struct feed_session_end ended;
+    struct message message; /* of a FEED_MESSAGE */
+    uint32_t ntargets;
+    struct feed_target target; /* the first */
+};
+/* The next record of the feed; false when there is none. Texts live until the next call. */
+bool rig_fed(struct rig *r, struct rig_fed *ret);
 
 #endif

@@ -32,11 +32,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    dedup_close(f->writer->dedup);
-    store_close(f->writer->store);
-    buf_free(&f->writer->scratch);
-    buf_free(&f->writer->completion);
-    free(f->writer);
+    rig_stop(f->writer);
     rig_close(&f->rig);
     free(f);
     return 0;
