@@ -1,7 +1,8 @@
 /* route - the session router: opens and closes, takes its turn, reads.
  *
- * The work is in route_call.c, route_feed.c, pickup.c and route_touch.c. A turn goes completions,
- * feed, pick-ups: everything that a pick-up has to say is said once, after the whole walk.
+ * The work is in route_call.c, route_feed.c, route_topic.c, route_touch.c and pickup*.c. A turn
+ * goes completions, feed, pick-ups: everything that a pick-up has to say is said once, after the
+ * whole walk.
  */
 #include "worker/route_priv.h"
 
@@ -37,6 +38,7 @@ static const struct route_store_ops store_ops = {
     .session = session_get,
     .head = stream_head,
     .attachments = attachment_list,
+    .attachment = attachment_get,
     .subject = subject_sessions,
     .receipt = stream_receipt,
     .page = page_read,
@@ -62,8 +64,10 @@ int route_open(const struct route_parts *parts, struct route **ret)
     r->ops = parts->store_ops ? parts->store_ops : &store_ops;
     wheel_init(&r->wheel, route_boot_ms(r));
     buf_init(&r->record, parts->feed->size);
-    for (int i = 0; i < FORMS; i++)
-        buf_init(&r->object[i], MESSAGE_TEXT_MAX);
+    for (int i = 0; i < FORMS; i++) {
+        buf_init(&r->object[i][false], MESSAGE_TEXT_MAX);
+        buf_init(&r->object[i][true], MESSAGE_TEXT_MAX);
+    }
     TAILQ_INIT(&r->all);
     TAILQ_INIT(&r->turns);
 
@@ -74,7 +78,11 @@ int route_open(const struct route_parts *parts, struct route **ret)
     if (!err)
         err = touches_open(r);
     if (!err)
-        err = subscriptions_open(r);
+        err = stream_table_open(&r->mailboxes);
+    if (!err)
+        err = stream_table_open(&r->topics);
+    if (!err)
+        err = pass_room_open(r);
     if (err) {
         route_close(r);
         return err;
@@ -91,10 +99,14 @@ void route_close(struct route *r)
         pickup_stop(TAILQ_FIRST(&r->all));
     calls_close(r);
     touches_close(r);
-    subscriptions_close(r);
+    stream_table_close(&r->mailboxes);
+    stream_table_close(&r->topics);
+    pass_room_close(r);
     buf_free(&r->record);
-    for (int i = 0; i < FORMS; i++)
-        buf_free(&r->object[i]);
+    for (int i = 0; i < FORMS; i++) {
+        buf_free(&r->object[i][false]);
+        buf_free(&r->object[i][true]);
+    }
     free(r);
 }
 
@@ -106,8 +118,10 @@ bool route_proceed(struct route *r)
     more |= pickups_proceed(r);
     route_ring(r);
     trim(&r->record);
-    for (int i = 0; i < FORMS; i++)
-        trim(&r->object[i]);
+    for (int i = 0; i < FORMS; i++) {
+        trim(&r->object[i][false]);
+        trim(&r->object[i][true]);
+    }
     return more;
 }
 

@@ -30,6 +30,8 @@ struct route_store_ops {
     int (*head)(struct txn *t, uint64_t stream, struct stream_head *ret);
     int (*attachments)(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct attachment *ret,
                        size_t max);
+    int (*attachment)(struct txn *t, const uint8_t id[SESSION_ID_SIZE], uint64_t connection,
+                      struct attachment *ret);
     int (*subject)(struct txn *t, struct str subject, const uint8_t *after,
                    uint8_t (*ret)[SESSION_ID_SIZE], size_t max);
     int (*receipt)(struct txn *t, const struct session *s, uint64_t seq, uint64_t now_ms,
@@ -193,6 +195,8 @@ void pickup_proceed(struct pickup *p);
 void pickup_resume(struct pickup *p);           /* after PICKUP_FULL or PICKUP_REFUSED */
 void pickup_stop(struct pickup *p);             /* frees; calls nothing */
 uint64_t pickup_cursor(const struct pickup *p); /* everything up to it was handed out */
+/* What on_message gets now comes from the feed: it is never taken back by on_undo. */
+bool pickup_is_live(const struct pickup *p);
 /* What commands that come by its connection carry (rule 15): 0 until its attachment has been
  * answered by the feed, and where sessions are shared. */
 uint64_t pickup_generation(const struct pickup *p);

@@ -1,82 +1,17 @@
-/* route_feed - walking the feed, and who is subscribed to which stream (rules 4 and 5).
+/* route_feed - walking the feed (rules 4 and 5).
  *
- * Each record is decoded once and its object made at most once a target and encoding, when
- * the first live pick-up wants it. Nothing is answered during the walk: pick-ups only take, and
- * report when their turn comes after it.
+ * Each record is decoded once and its object made at most once a target and form (twice where some
+ * are told that it follows on something skipped), when the first live pick-up wants it. Nothing is
+ * answered during the walk: pick-ups only take, and report when their turn comes after it; none
+ * comes or goes meanwhile.
  */
 #include "worker/route_priv.h"
 
 #include "common/log.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #define RECORDS_A_TURN 4096 /* feed records walked before the network is served */
-#define BUCKETS_FIRST 64
-
-static struct subscription **bucket_of(const struct subscriptions *t, uint64_t stream)
-{
-    /* Stream ids are dense: one multiplication spreads them (Knuth's multiplicative hashing). */
-    uint64_t h = stream * UINT64_C(0x9e3779b97f4a7c15);
-    return &t->bucket[(h >> 32) & (t->nbuckets - 1)];
-}
-
-static void grow(struct subscriptions *t)
-{
-    struct subscriptions bigger = {.nbuckets = t->nbuckets * 2, .count = t->count};
-    bigger.bucket = calloc(bigger.nbuckets, sizeof(*bigger.bucket));
-    if (!bigger.bucket)
-        return; /* longer chains, that is all */
-    for (size_t i = 0; i < t->nbuckets; i++) {
-        while (t->bucket[i]) {
-            struct subscription *s = t->bucket[i];
-            t->bucket[i] = s->next;
-            struct subscription **to = bucket_of(&bigger, s->stream);
-            s->next = *to;
-            *to = s;
-        }
-    }
-    free(t->bucket);
-    *t = bigger;
-}
-
-int subscriptions_open(struct route *r)
-{
-    struct subscriptions *t = &r->subscriptions;
-    t->bucket = calloc(BUCKETS_FIRST, sizeof(*t->bucket));
-    if (!t->bucket)
-        return -ENOMEM;
-    t->nbuckets = BUCKETS_FIRST;
-    return 0;
-}
-
-void subscriptions_close(struct route *r)
-{
-    free(r->subscriptions.bucket);
-    r->subscriptions = (struct subscriptions){0};
-}
-
-void subscribe(struct route *r, struct subscription *s)
-{
-    struct subscriptions *t = &r->subscriptions;
-    if (t->count >= t->nbuckets)
-        grow(t);
-    struct subscription **bucket = bucket_of(t, s->stream);
-    s->next = *bucket;
-    *bucket = s;
-    t->count++;
-}
-
-void unsubscribe(struct route *r, struct subscription *s)
-{
-    struct subscriptions *t = &r->subscriptions;
-    struct subscription **at = bucket_of(t, s->stream);
-    while (*at != s)
-        at = &(*at)->next;
-    *at = s->next;
-    t->count--;
-}
-
 /* There is a hole in the feed: up to `seq` the store must be read. */
 static void lap(struct route *r, uint64_t seq)
 {
@@ -88,6 +23,25 @@ static void lap(struct route *r, uint64_t seq)
         r->passed = seq;
     if (seq > r->walked)
         r->walked = seq;
+}
+
+/* To everybody here who is subscribed to that stream. */
+static void to_target(struct route *r, struct feed_message *f, const struct feed_target *t)
+{
+    if (t->flags & FEED_TARGET_TOPIC) {
+        struct route_topic *topic = topic_known(r, t->stream);
+        struct topic_subscription *s;
+        if (!topic)
+            return;
+        f->stream = stream_text(topic);
+        LIST_FOREACH(s, &topic->readers, reader)
+        pickup_feed(&s->s, f);
+        return;
+    }
+    f->stream = stream_text(NULL);
+    struct stream_entry *e = stream_table_first(&r->mailboxes, t->stream);
+    for (; e; e = stream_table_next(e))
+        pickup_feed(&((struct mailbox_subscription *)e)->s, f);
 }
 
 static bool deliver(struct route *r)
@@ -105,22 +59,72 @@ static bool deliver(struct route *r)
         f.m.prev = t.prev;
         f.m.flags = (uint16_t)(flags | (t.flags & MESSAGE_SKIPPED));
         memset(f.object, 0, sizeof(f.object));
-        for (struct subscription *s = *bucket_of(&r->subscriptions, t.stream); s; s = s->next)
-            if (s->stream == t.stream)
-                pickup_feed(s, &f);
+        to_target(r, &f, &t);
     }
     return true;
 }
 
+struct control { /* one control record */
+    uint64_t mailbox;
+    enum feed_control type;
+    struct feed_session_end end;
+    struct feed_subscribe subscribe;
+    struct feed_fence fence;
+};
+
+static int decode_control(struct unpack *u, struct control *ret)
+{
+    int err = -EBADMSG;
+    ret->type = unpack_u8(u);
+    switch (ret->type) {
+    case FEED_SESSION_END:
+        err = feed_session_end_decode(u, &ret->end);
+        ret->mailbox = ret->end.stream;
+        break;
+    case FEED_SUBSCRIBE:
+        err = feed_subscribe_decode(u, &ret->subscribe);
+        ret->mailbox = ret->subscribe.mailbox;
+        break;
+    case FEED_UNSUBSCRIBE:
+        err = feed_unsubscribe_decode(u, &ret->subscribe);
+        ret->mailbox = ret->subscribe.mailbox;
+        break;
+    case FEED_FENCE:
+        err = feed_fence_decode(u, &ret->fence);
+        ret->mailbox = ret->fence.mailbox;
+        break;
+    }
+    return err;
+}
+
+static void control_one(struct pickup *p, const struct control *c)
+{
+    switch (c->type) {
+    case FEED_SESSION_END:
+        pickup_ending(p, CODE_SESSION_UNKNOWN);
+        break;
+    case FEED_SUBSCRIBE:
+        pickup_subscribed(p, &c->subscribe);
+        break;
+    case FEED_UNSUBSCRIBE:
+        pickup_unsubscribed(p, &c->subscribe);
+        break;
+    case FEED_FENCE:
+        pickup_fenced(p, &c->fence);
+        break;
+    }
+}
+
+/* It is about a session: each of its pick-ups here hears it. */
 static bool control(struct route *r)
 {
     struct unpack u = unpack_from(r->record.data, r->record.len);
-    struct feed_session_end end;
-    if (unpack_u8(&u) != FEED_SESSION_END || feed_session_end_decode(&u, &end) != 0)
+    struct control c = {.mailbox = 0};
+    if (decode_control(&u, &c) != 0)
         return false;
-    for (struct subscription *s = *bucket_of(&r->subscriptions, end.stream); s; s = s->next)
-        if (s->stream == end.stream)
-            pickup_ending(s->pickup, CODE_SESSION_UNKNOWN);
+    struct stream_entry *e = stream_table_first(&r->mailboxes, c.mailbox);
+    for (; e; e = stream_table_next(e))
+        control_one(((struct mailbox_subscription *)e)->s.pickup, &c);
     return true;
 }
 
@@ -158,7 +162,7 @@ static void walk_record(struct route *r, const struct feed_record *record)
 bool feed_pass_over(struct route *r)
 {
     struct feed_reader head;
-    if (r->subscriptions.count || feed_start(r->parts.feed, &head) != 0)
+    if (r->mailboxes.count || feed_start(r->parts.feed, &head) != 0)
         return false;
     r->reader = head;
     if (head.seq > r->passed)

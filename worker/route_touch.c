@@ -128,6 +128,8 @@ static void lease(struct touch *t, struct pickup *p, uint64_t now)
         .transport = str_of(p->transport),
         .remote = remote_of(p),
         .lease_ms = p->lease_ms,
+        /* Until one has gone through: the ring keeps it, whoever dies. */
+        .takes = p->connection && !p->leased_ms,
     };
     memcpy(c.session, t->session, SESSION_ID_SIZE);
     if (route_notify(t->route, COMMAND_ATTACH, command_attach_size(&c), encode_attach, &c) != 0)

@@ -249,7 +249,7 @@ static void many_readers_of_one_stream_all_get_it(void **state)
         pickup_stop(c[i].p);
     }
     assert_int_equal(route_pickups(F.route), 0);
-    assert_int_equal(F.route->subscriptions.count, 0);
+    assert_int_equal(F.route->mailboxes.count, 0);
     free(c);
 }
 

@@ -8,7 +8,7 @@
 
 struct client {
     struct pickup *p;
-    uint64_t seq[SEEN_MAX], prev[SEEN_MAX];
+    uint64_t seq[SEEN_MAX], prev[SEEN_MAX], stream[SEEN_MAX];
     uint16_t flags[SEEN_MAX];
     char last[64];
     size_t n, mark;     /* mark: n at the last pause */
@@ -18,7 +18,8 @@ struct client {
     uint64_t cursor;
     bool more, stop;
     enum code code;
-    struct page_lost lost;
+    char lost_stream[32]; /* of the last truncation */
+    uint64_t lost_from, lost_to;
 };
 
 static enum pickup_take on_message(void *arg, uint64_t stream, const struct message *m,
@@ -30,17 +31,20 @@ static enum pickup_take on_message(void *arg, uint64_t stream, const struct mess
     if (c->refuse_from && c->n >= c->refuse_from)
         return PICKUP_REFUSED;
     c->seq[c->n] = m->seq;
+    c->stream[c->n] = stream;
     c->prev[c->n] = m->prev;
     c->flags[c->n++] = m->flags;
     snprintf(c->last, sizeof(c->last), "%.*s", (int)m->payload.n, m->payload.p);
     return c->room && c->n >= c->room ? PICKUP_FULL : PICKUP_TAKEN;
 }
 
-static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
+static void on_truncated(void *arg, const struct pickup_lost *lost, size_t n)
 {
     struct client *c = arg;
     assert_int_equal(n, 1);
-    c->lost = lost[0];
+    snprintf(c->lost_stream, sizeof(c->lost_stream), "%.*s", (int)lost->stream.n, lost->stream.p);
+    c->lost_from = lost->from;
+    c->lost_to = lost->to;
     c->truncated++;
 }
 

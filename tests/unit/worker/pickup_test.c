@@ -180,8 +180,8 @@ static void truncation_is_told(void **state)
     start(&c, 3);
     proceed();
     assert_int_equal(c.truncated, 1);
-    assert_int_equal(c.lost.from, 4);
-    assert_int_equal(c.lost.to, 7);
+    assert_int_equal(c.lost_from, 4);
+    assert_int_equal(c.lost_to, 7);
     assert_run(&c, 8, 9);
     assert_false(c.flags[0] & MESSAGE_SKIPPED);
 }
@@ -355,7 +355,7 @@ static void no_memory_ends_it_cleanly(void **state)
     (void)state;
     struct client c;
     fill(1, 3);
-    buf_free(&F.route->object[ENCODING_JSON]);
+    buf_free(&F.route->object[FORM_JSON][false]);
     assert_true(failmalloc_each(start_and_read, &c) >= 2);
     assert_run(&c, 1, 3);
 }

@@ -240,7 +240,7 @@ static enum pickup_take on_message(void *arg, uint64_t stream, const struct mess
     return PICKUP_TAKEN;
 }
 
-static void on_truncated(void *arg, const struct page_lost *lost, size_t n)
+static void on_truncated(void *arg, const struct pickup_lost *lost, size_t n)
 {
     (void)arg;
     (void)lost;
@@ -283,7 +283,7 @@ static void one_message_is_made_once_an_encoding(void **state)
         const struct pickup_start s = {.session = &F.session[0],
                                        .page_limit = 10,
                                        .page_bytes = 1 << 20,
-                                       .encoding = i % 2 ? ENCODING_MSGPACK : ENCODING_JSON};
+                                       .form = i % 2 ? FORM_MSGPACK : FORM_JSON};
         buf_init(&r[i].copy, 4096);
         assert_int_equal(pickup_start(F.route, &s, &ops, &r[i], &r[i].p), 0);
     }

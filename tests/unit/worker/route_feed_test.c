@@ -51,13 +51,15 @@ static void thousands_of_streams_find_their_own(void **state)
         p[i] = start(&s);
     }
     proceed();
-    assert_int_equal(F.route->subscriptions.count, N);
-    assert_true(F.route->subscriptions.nbuckets >= N / 2);
+    assert_int_equal(F.route->mailboxes.count, N);
+    assert_true(F.route->mailboxes.nbuckets >= N / 2);
     taken = 0;
     uint64_t seq = 0;
     for (uint64_t i = 0; i < N; i += 7) {
-        feed_one(i * 3 + 1, ++seq, 0, "mine");
-        feed_one(i * 3 + 2, ++seq, 0, "nobody's");
+        struct feed_target mine = {.stream = i * 3 + 1, .seq = ++seq};
+        struct feed_target nobodys = {.stream = i * 3 + 2, .seq = ++seq};
+        feed_put(&mine, 1, MESSAGE_TEXT, 0, "mine");
+        feed_put(&nobodys, 1, MESSAGE_TEXT, 0, "nobody's");
     }
     F.last_seq = seq;
     feed_end(FEED_COMMIT);
@@ -65,7 +67,7 @@ static void thousands_of_streams_find_their_own(void **state)
     assert_int_equal(taken, (N + 6) / 7);
     for (uint64_t i = 0; i < N; i++)
         pickup_stop(p[i]);
-    assert_int_equal(F.route->subscriptions.count, 0);
+    assert_int_equal(F.route->mailboxes.count, 0);
     free(p);
 }
 
