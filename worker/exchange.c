@@ -246,6 +246,29 @@ void exchange_answer(struct exchange *ex, int status, const char *content_type)
     ex->transport->answer(ex);
 }
 
+bool exchange_may_upgrade(const struct exchange *ex)
+{
+    return ex->transport->may_upgrade && ex->transport->may_upgrade(ex);
+}
+
+void exchange_hand_over(struct exchange *ex,
+                        void (*on_wire)(struct exchange *ex, struct wire wire, const char *remote))
+{
+    must(!ex->answered && on_wire && exchange_may_upgrade(ex));
+    unpark(ex);
+    ex->answered = true;
+    ex->out_status = 101;
+    ex->on_wire = on_wire;
+    ex->transport->hand_over(ex);
+}
+
+void exchange_handed(struct exchange *ex, struct wire wire)
+{
+    must(ex->on_wire);
+    exchange_log(ex, false);
+    ex->on_wire(ex, wire, ex->remote);
+}
+
 void exchange_stream_begin(struct exchange *ex, int status, const char *content_type)
 {
     add_lines(ex);

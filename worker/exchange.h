@@ -149,6 +149,8 @@ int exchange_take_body(struct exchange *ex, struct str bytes);
 bool exchange_has_room(const struct exchange *ex, uint64_t n);
 void exchange_gone(struct exchange *ex); /* the peer left; then exchange_free */
 void exchange_sent(struct exchange *ex); /* the answer is out; then exchange_free */
+/* hand_over's turn has come: the wire is the application's; then exchange_free. */
+void exchange_handed(struct exchange *ex, struct wire wire);
 
 /* Application side. */
 struct str exchange_header(const struct exchange *ex, const char *name); /* first; empty if none */
@@ -176,7 +178,10 @@ void exchange_problem_with(struct exchange *ex, enum code code, unsigned retry_a
  * that is the peer's leaving (on_gone). Counts POLLS_PARKED until answered or gone. At most once,
  * before the answer. May call nothing back from inside. */
 void exchange_park(struct exchange *ex);
-/* Instead of an answer: the connection itself (a WebSocket). Only where exchange_may_upgrade. */
+/* Instead of an answer: the connection itself (a WebSocket). Only where exchange_may_upgrade, and
+ * in the call in which it said so (on_head or on_body): what comes later may be bytes behind the
+ * request. From then on nothing more is read. on_wire may come from inside the transport's next
+ * progress, never from inside this call. */
 bool exchange_may_upgrade(const struct exchange *ex);
 void exchange_hand_over(struct exchange *ex,
                         void (*on_wire)(struct exchange *ex, struct wire wire, const char *remote));

@@ -28,6 +28,8 @@ const struct exchange_transport h1_transport = {
     .stream_end = h1_stream_end,
     .stream_backlog = h1_stream_backlog,
     .parked = parked,
+    .may_upgrade = h1_may_upgrade,
+    .hand_over = h1_hand_over,
 };
 
 /* --- requests end --- */
@@ -103,13 +105,10 @@ void h1_wake(struct h1 *c)
 
 /* --- settling --- */
 
-static void destroy(struct h1 *c)
+/* All but the wire and the memory. */
+static void retire(struct h1 *c)
 {
     struct h1_server *s = c->server;
-    c->busy = true;
-    struct h1_request *rest = c->first;
-    c->first = c->last = c->unplaced = c->large = NULL;
-    drop_list(c, rest);
     unlink_dirty(c);
     *c->prev = c->next;
     if (c->next)
@@ -119,11 +118,36 @@ static void destroy(struct h1 *c)
         event_del(&c->readable);
     if (c->write_armed)
         event_del(&c->writable);
-    wire_close(&c->wire);
     buf_free(&c->in);
     buf_free(&c->out);
     s->count--;
     metric_sub(s->worker->metrics, METRIC_CONNECTIONS, 1);
+}
+
+static void destroy(struct h1 *c)
+{
+    c->busy = true;
+    struct h1_request *rest = c->first;
+    c->first = c->last = c->unplaced = c->large = NULL;
+    drop_list(c, rest);
+    retire(c);
+    wire_close(&c->wire);
+    free(c);
+}
+
+/* The request that takes the wire is the only one left, and all before it is out. */
+static bool may_leave(const struct h1 *c)
+{
+    return c->leaving && c->first->ex.on_wire && c->written == c->placed;
+}
+
+static void leave(struct h1 *c)
+{
+    struct h1_request *rq = c->first;
+    c->first = c->last = c->unplaced = NULL;
+    retire(c);
+    exchange_handed(&rq->ex, c->wire);
+    free_request(c, rq);
     free(c);
 }
 
@@ -174,7 +198,7 @@ static void arm(struct event *e, bool *armed, bool wanted)
 
 static void arm_events(struct h1 *c)
 {
-    bool read = !c->eof && (c->reading != H1_READ_HEAD || h1_may_take(c));
+    bool read = !c->eof && !c->leaving && (c->reading != H1_READ_HEAD || h1_may_take(c));
     if (read && !c->read_armed && c->head_since)
         c->head_since = h1_now(c); /* while nobody read, the peer was not late */
     arm(&c->readable, &c->read_armed, read);
@@ -198,6 +222,10 @@ void h1_settle(struct h1 *c)
         if (!c->failed)
             take_waiting(c);
     } while (c->again && !c->failed);
+    if (!c->failed && may_leave(c)) {
+        leave(c);
+        return;
+    }
     if (!c->failed && is_finished(c) && c->linger && !c->eof && !c->lingering) {
         c->lingering = true;
         c->linger_since = h1_now(c);
@@ -232,6 +260,8 @@ static void read_some(struct h1 *c)
     }
     metric_add(s->worker->metrics, METRIC_BYTES_IN, (uint64_t)n);
     c->busy = true;
+    if (c->last)
+        c->last->websocket = false; /* something came behind it */
     size_t used = c->in.len ? 0 : h1_feed(c, s->scratch, (size_t)n);
     if (used < (size_t)n && buf_append(&c->in, s->scratch + used, (size_t)n - used) < 0)
         c->failed = true;

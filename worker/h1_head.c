@@ -148,7 +148,7 @@ static enum h1_fault length_parse(struct str s, uint64_t *ret)
 /* What the header lines that govern the connection say. */
 struct said {
     const struct str *host, *length, *encoding, *expect;
-    bool close, keep_alive, upgrade_named, upgrade;
+    bool close, keep_alive, upgrade_named, upgrade, websocket;
 };
 
 static enum h1_fault note(struct said *said, const struct header *h)
@@ -170,8 +170,10 @@ static enum h1_fault note(struct said *said, const struct header *h)
         }
         return H1_FINE;
     case 7:
-        if (name_is(name, "upgrade", 7))
+        if (name_is(name, "upgrade", 7)) {
             said->upgrade = true;
+            said->websocket = said->websocket || list_has(h->value, "websocket");
+        }
         return H1_FINE;
     case 10:
         if (name_is(name, "connection", 10)) {
@@ -239,6 +241,7 @@ static enum h1_fault judge_headers(struct h1_head *h)
             return f;
     }
     h->keep_alive = !said.close && (!h->http10 || said.keep_alive);
+    h->websocket = said.websocket && said.upgrade_named && !h->http10 && h->method == METHOD_GET;
     enum h1_fault f = judge_framing(h, &said);
     if (f != H1_FINE)
         return f;
@@ -284,7 +287,7 @@ enum h1_fault h1_head_parse(const char *data, size_t n, struct h1_head *ret)
     http_parser parser;
     struct h1_head *h = ret;
     h->nheaders = 0;
-    h->keep_alive = h->expect = false;
+    h->keep_alive = h->expect = h->websocket = false;
     h->framing = H1_NO_BODY;
     h->length = 0;
     h->target = h->path = h->query = str_make(NULL, 0);

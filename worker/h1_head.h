@@ -19,6 +19,7 @@ struct h1_head {
     bool http10;
     bool keep_alive; /* as the client wishes, by its version's default */
     bool expect;     /* 100-continue, of a request with a body */
+    bool websocket;  /* a GET that asks to become one (RFC 6455 4.1), in HTTP/1.1, without a body */
     enum h1_framing framing;
     uint64_t length; /* H1_LENGTH: bytes, not 0 */
 };

@@ -28,6 +28,7 @@ struct h1_request {
     bool http10;
     bool continue_wanted; /* the client waits for 100 Continue */
     bool head_placed;     /* a stream's head is in the output */
+    bool websocket;       /* may take the connection over: asks for it, and nothing came behind */
     bool stream, stream_ended, stalled;
     struct header headers[]; /* and after them the bytes of the header section */
 };
@@ -52,6 +53,7 @@ struct h1 {
     bool busy;      /* inside h1_settle or h1_feed: only leave notes */
     bool again;     /* something was answered meanwhile */
     bool failed;    /* close at the next settle */
+    bool leaving;   /* its last request takes the wire: nothing more is read */
     bool eof;       /* the peer has closed its sending side */
     bool linger;    /* read on for a moment before closing */
     bool lingering; /* our side is shut down */
@@ -126,6 +128,8 @@ void h1_flush(struct h1 *c); /* output into the kernel; ends what is out */
 size_t h1_unsent(const struct h1 *c);
 void h1_answer(struct exchange *ex);
 void h1_stream_begin(struct exchange *ex);
+bool h1_may_upgrade(const struct exchange *ex);
+void h1_hand_over(struct exchange *ex);
 int h1_stream_write(struct exchange *ex, struct str bytes);
 void h1_stream_end(struct exchange *ex);
 size_t h1_stream_backlog(const struct exchange *ex);

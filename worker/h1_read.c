@@ -57,6 +57,7 @@ static struct h1_request *new_request(struct h1 *c, const struct h1_head *head, 
     rq->keep_alive = head->keep_alive;
     rq->http10 = head->http10;
     rq->continue_wanted = head->expect;
+    rq->websocket = head->websocket;
 
     if (c->last)
         c->last->next = rq;
@@ -153,7 +154,8 @@ static void begin_body(struct h1 *c, struct h1_request *rq, const struct h1_head
         h1_chunk_init(&c->chunk, (uint32_t)c->server->worker->conf->limit_header);
 }
 
-static void on_head(struct h1 *c, const char *data, size_t n)
+/* n bytes of a header section; behind it there is more. */
+static void on_head(struct h1 *c, const char *data, size_t n, bool more)
 {
     struct h1_head head;
     enum h1_fault f = h1_head_parse(data, n, &head);
@@ -168,6 +170,7 @@ static void on_head(struct h1 *c, const char *data, size_t n)
     }
     if (head.framing == H1_NO_BODY) {
         next_request(c);
+        rq->websocket = rq->websocket && !more;
         exchange_on_head(&rq->ex);
         if (!rq->ex.answered)
             exchange_on_body(&rq->ex);
@@ -211,7 +214,7 @@ static size_t take_head(struct h1 *c, const char *data, size_t n)
         h1_refuse(c, f, data, n);
         return n;
     }
-    on_head(c, data, len);
+    on_head(c, data, len, len < n);
     return len;
 }
 

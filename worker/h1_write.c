@@ -131,6 +131,8 @@ void h1_place(struct h1 *c)
                 place_continue(c, rq);
             break;
         }
+        if (rq->ex.on_wire)
+            break; /* no answer: the wire itself, once all before it is out */
         if (rq->stream) {
             if (!place_stream(c, rq))
                 break;
@@ -221,6 +223,20 @@ static void noted(struct h1_request *rq)
 void h1_answer(struct exchange *ex)
 {
     noted(request_of(ex));
+}
+
+bool h1_may_upgrade(const struct exchange *ex)
+{
+    const struct h1_request *rq = (const struct h1_request *)ex;
+    const struct h1 *c = ex->connection;
+    return rq->websocket && !rq->next && !c->eof;
+}
+
+void h1_hand_over(struct exchange *ex)
+{
+    struct h1 *c = ex->connection;
+    c->leaving = true;
+    h1_wake(c);
 }
 
 void h1_stream_begin(struct exchange *ex)

@@ -10,6 +10,7 @@
 #include "worker/h1.h"
 #include "worker/h2.h"
 #include "worker/worker.h"
+#include "worker/ws.h"
 
 struct http {
     const char *name; /* NULL: not spoken */
@@ -77,7 +78,7 @@ int protocol_open(struct worker *w, uint64_t (*now_ms)(void *arg), void *now_arg
         if (rows[i].name)
             r = rows[i].open(w, now_ms, now_arg);
     }
-    return r;
+    return r == 0 ? ws_open(w, now_ms, now_arg, &w->ws) : r;
 }
 
 void protocol_close(struct worker *w)
@@ -86,6 +87,8 @@ void protocol_close(struct worker *w)
         if (rows[i].name)
             rows[i].close(w);
     }
+    ws_close_all(w->ws);
+    w->ws = NULL;
 }
 
 bool protocol_spoken(enum protocol p)
@@ -111,6 +114,8 @@ bool protocol_proceed(struct worker *w)
         if (rows[i].name && rows[i].proceed(w))
             more = true;
     }
+    if (w->ws && ws_proceed(w->ws)) /* behind HTTP/1.1, which hands over to it */
+        more = true;
     return more;
 }
 
@@ -120,6 +125,8 @@ void protocol_tick(struct worker *w)
         if (rows[i].name)
             rows[i].tick(w);
     }
+    if (w->ws)
+        ws_tick(w->ws);
 }
 
 void protocol_drain(struct worker *w)
@@ -137,5 +144,5 @@ size_t protocol_connections(const struct worker *w)
         if (rows[i].name)
             n += rows[i].connections(w);
     }
-    return n;
+    return w->ws ? n + ws_connections(w->ws) : n;
 }

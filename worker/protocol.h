@@ -1,7 +1,8 @@
-/* protocol - the HTTP versions a worker speaks, as one table.
+/* protocol - the HTTP versions a worker speaks, as one table, and the WebSockets behind them.
  *
  * What is the same for all of them (opening, one turn, the clock, draining, closing) is a loop over
- * the table here; a connection is handed to one of them by hello.h. Worker process.
+ * the table here; a connection is handed to one of them by hello.h. WebSockets begin as HTTP/1.1
+ * (exchange_hand_over); in a drain it is their application that ends them. Worker process.
  */
 #ifndef WORKER_PROTOCOL_H
 #define WORKER_PROTOCOL_H
