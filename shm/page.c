@@ -232,6 +232,7 @@ int page_read(struct txn *t, struct page *p)
     }
     for (unsigned i = 0; i < p->nsources && rc == 0; i++)
         rc = source_begin(&g, i);
+    p->nlost = g.nlost;
     while (rc == STEP_ON && g.n > 0)
         rc = read_run(&g);
     if (rc < 0)
@@ -242,6 +243,5 @@ int page_read(struct txn *t, struct page *p)
     p->ret_cursor = cursor > p->cursor ? cursor : p->cursor;
     p->ret_more = more;
     p->ret_count = g.count;
-    p->nlost = g.nlost;
     return 0;
 }

@@ -47,11 +47,12 @@ struct page {
     uint64_t ret_cursor; /* the last message handed out, or passed over; high when all was read */
     bool ret_more;       /* more may lie between ret_cursor and high */
     size_t ret_count;
-    struct page_lost *lost; /* in: the caller's room for nsources of them; out: nlost are set */
+    /* in: the caller's room for nsources of them; out: nlost are set, before the first message */
+    struct page_lost *lost;
     size_t nlost;
 };
 
-/* 0 or a store error; on an error the out members are untouched and no message counts. */
+/* 0 or a store error; on an error no out member and no message counts. */
 int page_read(struct txn *t, struct page *p);
 
 #endif
