@@ -19,7 +19,8 @@
 static struct str name_key(unsigned char key[NAME_KEY], struct str name)
 {
     key[0] = 't';
-    memcpy(key + 1, name.p, name.n);
+    if (name.n)
+        memcpy(key + 1, name.p, name.n);
     return str_make(key, 1 + name.n);
 }
 
