@@ -52,6 +52,7 @@ static const struct rest_route routes[] = {
     {METHOD_POST, "/v1/publish", REST_NEEDS_BODY, batch_head, batch_body, REST_JSON, false},
     {METHOD_GET, "/v1/status", REST_NO_BODY, admin_head, status_body, REST_JSON, false},
     {METHOD_POST, "/v1/rotate", REST_NO_BODY, admin_head, rotate_body, REST_JSON, false},
+    {METHOD_GET, "/v1/socket", REST_NO_BODY, socket_head, socket_body, REST_JSON, false},
     {METHOD_GET, "/healthz", REST_NO_BODY, NULL, health_body, REST_JSON, true},
     {METHOD_GET, "/readyz", REST_NO_BODY, NULL, ready_body, REST_JSON, true},
     {METHOD_GET, "/metrics", REST_NO_BODY, NULL, metrics_body, REST_TEXT, true},
@@ -196,7 +197,8 @@ static void refuse_path(struct exchange *ex, enum code code, struct str allow)
 /* Where two would contradict each other and either could be meant, neither is taken. */
 static bool said_once(struct exchange *ex)
 {
-    static const char *const names[] = {"authorization", "content-type", "idempotency-key"};
+    static const char *const names[] = {"authorization", "content-type", "idempotency-key",
+                                        "sec-websocket-key", "sec-websocket-version"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t n = 0;
         for (size_t k = 0; k < ex->nheaders; k++)

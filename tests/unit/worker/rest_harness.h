@@ -29,6 +29,7 @@ static struct {
     size_t room;       /* bytes of it before the transport has enough */
     size_t kernel;     /* bytes of it that the kernel has taken */
     unsigned begun, ended;
+    const struct exchange_transport *transport;
     struct exchange ex;
     struct header headers[16];
     bool open;
@@ -80,6 +81,7 @@ static int rest_open_sized(uint64_t inbox, uint64_t reply)
 {
     memset(&R, 0, sizeof(R));
     buf_init(&R.stream, 64 << 20);
+    R.transport = &fake_transport;
     assert_int_equal(buf_reserve(&R.stream, 128 << 10), 0); /* its memory is not what may fail */
     int err = harness_open_sized(inbox, reply, 1 << 20);
     if (err)
@@ -166,7 +168,7 @@ static void say_bytes(const char *line, const char *headers, struct str body)
             leave();
     }
     struct exchange *ex = &R.ex;
-    exchange_init(ex, &R.w, &fake_transport, NULL);
+    exchange_init(ex, &R.w, R.transport, NULL);
     R.open = true;
     R.answers = R.begun = R.ended = 0;
     buf_reset(&R.stream);
