@@ -50,11 +50,12 @@ const content = {
     event: name255('Of UTF-8, without control characters; `message` if absent.'),
     content_type: name255('Of the payload.'),
     ttl: ttl('How long it is worth delivering.'),
-    collapse: name255('An unacked message with the same key is replaced.'),
+    collapse: name255('A message with the same key that is still there, unacked, is replaced.'),
     ephemeral: { type: 'boolean', description: 'Delivered to whoever waits now, never stored.' },
     data: { description: 'The payload: any JSON, kept byte for byte; with a content_type of text/*, a string is the text itself.' },
     data_b64: text('The payload as base64, in data\'s place.', { contentEncoding: 'base64' }),
 };
+const except = { ...list(text('A session\'s id.')), maxItems: 15, description: 'Of what goes to a topic: sessions that do not get it.' };
 const onePayload = { oneOf: [{ required: ['data'] }, { required: ['data_b64'] }] };
 
 const seat = {
@@ -102,7 +103,7 @@ const schemas = {
     Message: object({
         seq, prev: { type: 'integer', minimum: 0, description: 'The seq before it in its stream; 0: it is the first ever.' },
         cursor: ref('Cursor'),
-        skipped: { const: true, description: 'Something between prev and this one ran out of its ttl or was replaced.' },
+        skipped: { const: true, description: 'What stood before it is gone: it ran out of its ttl, was replaced, or was not for this session.' },
         ephemeral: { const: true, description: 'Never stored: no seq, prev, cursor.' },
         stream: text('`mailbox` or `topic:<name>`.'),
         id: text('The publisher\'s Idempotency-Key, or the seq as text.'),
@@ -110,7 +111,7 @@ const schemas = {
         content_type: text('Of the payload.'),
         data: { description: 'The payload, if it is JSON, MessagePack or text.' },
         data_b64: text('Any other payload.', { contentEncoding: 'base64' }),
-        publisher: text('Name of the API key.'), trace: text('W3C traceparent of the publish.'), expires_at: time('When its ttl ends.'),
+        publisher: text('Name of the API key, or the subject of the session.'), trace: text('W3C traceparent of the publish.'), expires_at: time('When its ttl ends.'),
     }, ['stream', 'event', 'time', 'content_type'], {
         allOf: [onePayload, { oneOf: [{ required: ['seq', 'prev', 'cursor', 'id'] }, { required: ['ephemeral'] }] }],
     }),
@@ -121,6 +122,20 @@ const schemas = {
         truncated: { ...list(ref('Lost')), description: 'What retention took unseen.' },
     }, ['messages', 'cursor', 'more']),
     Envelope: object(content, [], onePayload),
+    TopicEnvelope: object({ ...content, except }, [], onePayload),
+    Subscribe: object({}, [], { additionalProperties: true, description: 'Nothing is asked yet.' }),
+    Subscribed: object({ topic: text('Its name.'), cursor: { ...ref('Cursor'), description: 'What comes after it is delivered.' } }),
+    Topic: object({
+        topic: text('Its name.'), messages: count('In it.'), bytes: count('Their payload\'s bytes.'), subscribers: count('Sessions.'),
+        last: { description: 'Its newest message ever; null: there was none.', oneOf: [ref('Cursor'), { type: 'null' }] },
+        created_at: time('When it was first published or subscribed to.'),
+        namespace: orNull(text('The pattern whose settings follow; null: none matches any more.')),
+        history: count('Messages that it keeps.'), ttl: ttl('Age at which a message goes.'),
+        latest: { type: 'boolean', description: 'A message replaces the one before it.' },
+        publish: text('Who may publish: API keys alone, or sessions too.', { enum: ['server', 'client'] }),
+        join: text('Who may join: every session, or those whose token names it.', { enum: ['open', 'claim'] }),
+    }, ['topic', 'messages', 'bytes', 'subscribers', 'last', 'created_at', 'namespace']),
+    Topics: object({ topics: list(ref('Topic')), next: orNull(text('The `after` of the next page; null: there is none.')) }),
     Published: object({
         seq, cursor: ref('Cursor'), stream: text('Where it went.'),
         durability: text('What an accepted message survives.', { enum: ['disk', 'memory'] }),
@@ -138,7 +153,7 @@ const schemas = {
         messages: {
             ...list(object({
                 session: text('To this mailbox,'), subject: name255('or to each live session of this subject,'), topic: name255('or to this topic.'),
-                key: name255('Its Idempotency-Key.'), ...content,
+                key: name255('Its Idempotency-Key.'), ...content, except,
             }, [], onePayload)),
             maxItems: 1000,
         },
@@ -173,7 +188,10 @@ const requestId = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } }
 const answer = (description, schema, headers = {}) => ({ description, headers: { ...requestId, ...headers }, ...(schema ? { content: both(schema) } : {}) });
 
 const CREDENTIAL = ['token_missing', 'token_malformed', 'token_bad_signature', 'token_expired', 'token_not_yet_valid', 'token_unknown_key'];
-const headersOf = { 401: { 'WWW-Authenticate': header('RFC 6750.') }, 415: { Accept: header('What is understood.') } };
+const headersOf = {
+    401: { 'WWW-Authenticate': header('RFC 6750.') }, 415: { Accept: header('What is understood.') },
+    429: { 'Retry-After': header('Seconds.', { type: 'integer' }) },
+};
 
 const responses = {}; // by their text, so that each stands once
 function shared(status, response) {
@@ -204,6 +222,7 @@ const query = (name, description, schema, required) => parameter('query', name, 
 const inHeader = (name, description, schema) => parameter('header', name, description, schema);
 const inPath = (name, description) => parameter('path', name, description, { type: 'string' }, true);
 const SESSION = inPath('session', 'A session\'s id.');
+const TOPIC = inPath('topic', 'A topic\'s name, percent-encoded: 1 to 255 bytes of UTF-8 without control characters.');
 const number = (minimum, maximum, fallback) => ({ type: 'integer', minimum, maximum, default: fallback });
 const parameters = {
     RequestId: inHeader('X-Request-Id', 'Taken over if it is 1 to 128 visible characters.', { type: 'string' }),
@@ -224,11 +243,11 @@ const KEY = [{ apiKey: [] }];
 const OWN = [{ apiKey: [] }, { sessionToken: [] }];
 
 const body = (schema, required) => ({ required, content: both(ref(schema)) });
-const publishBody = {
+const publishBody = (schema) => ({
     required: true,
     description: 'An envelope as JSON or MessagePack; any other type is the payload itself.',
-    content: { ...both(ref('Envelope')), '*/*': {} },
-};
+    content: { ...both(ref(schema)), '*/*': {} },
+});
 
 /** what: {summary, security (none: open to all), parameters, requestBody, responses, problems}. */
 function operation(operationId, { summary, security, parameters: own = [], requestBody, responses: good, problems }) {
@@ -241,7 +260,7 @@ function operation(operationId, { summary, security, parameters: own = [], reque
 }
 
 const publish = (operationId, what) => operation(operationId, {
-    security: KEY, requestBody: publishBody, ...what, parameters: [...what.parameters, ...PUBLISH_HEADERS],
+    security: KEY, requestBody: publishBody('Envelope'), ...what, parameters: [...what.parameters, ...PUBLISH_HEADERS],
 });
 
 const cursorHeader = { 'Restante-Cursor': header('The answer\'s cursor.', ref('Cursor')) };
@@ -256,7 +275,7 @@ const paths = {
             summary: 'Open a session, or find one by its name.',
             security: [{ apiKey: [] }, { bootstrapToken: [] }, {}], requestBody: body('OpenSession', false),
             responses: { 200: answer('It was there already.', ref('OpenedSession')), 201: answer('It is new.', ref('OpenedSession')) },
-            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'topic_unknown', 'not_implemented', 'too_large', 'unsupported_media_type'],
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'topic_unknown', 'too_large', 'unsupported_media_type'],
         }),
         get: operation('listSessions', {
             summary: 'A subject\'s sessions.', security: KEY,
@@ -312,7 +331,7 @@ const paths = {
                 },
                 204: answer('Nothing came in time; or, of an event stream, the session is unknown.'),
             },
-            problems: ['bad_request', 'token_revoked', 'forbidden', 'session_unknown', 'cursor_reset'],
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'session_unknown', 'superseded', 'cursor_reset'],
         }),
         post: publish('publishToSession', {
             summary: 'Publish into one mailbox.', parameters: [],
@@ -337,6 +356,77 @@ const paths = {
             summary: 'Everything up to the cursor is processed.', security: OWN, requestBody: body('Ack', true),
             responses: { 204: answer('So be it.') },
             problems: ['bad_request', 'token_revoked', 'forbidden', 'session_unknown', 'cursor_reset', 'too_large', 'unsupported_media_type'],
+        }),
+    },
+    '/v1/sessions/{session}/subscriptions/{topic}': {
+        parameters: [SESSION, TOPIC],
+        put: operation('subscribe', {
+            summary: 'Subscribe the session; once more changes nothing.', security: OWN, requestBody: body('Subscribe', false),
+            responses: { 200: answer('It is.', ref('Subscribed')) },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'session_unknown', 'topic_unknown', 'too_large', 'unsupported_media_type'],
+        }),
+        delete: operation('unsubscribe', {
+            summary: 'No more of it.', security: OWN,
+            responses: { 204: answer('It is not subscribed.') },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'session_unknown'],
+        }),
+    },
+    '/v1/topics': {
+        get: operation('listTopics', {
+            summary: 'Topics that the key may read, by name.', security: KEY,
+            parameters: [
+                query('prefix', 'Names that begin so.', { type: 'string', maxLength: 255 }),
+                query('limit', 'Topics of a page.', number(1, 1000, 100)),
+                query('after', 'The `next` of the page before.', { type: 'string', maxLength: 255 }),
+            ],
+            responses: { 200: answer('They.', ref('Topics')) },
+            problems: ['bad_request', 'token_revoked', 'forbidden'],
+        }),
+    },
+    '/v1/topics/{topic}': {
+        parameters: [TOPIC],
+        get: operation('getTopic', {
+            summary: 'A topic, as in the list.', security: KEY,
+            responses: { 200: answer('The topic.', ref('Topic')) },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown'],
+        }),
+    },
+    '/v1/topics/{topic}/messages': {
+        parameters: [TOPIC],
+        get: operation('getHistory', {
+            summary: 'What a topic holds, forward or backward.', security: KEY,
+            parameters: [
+                query('cursor', 'Forward: what you have; absent: from the oldest. Backward: what lies before it; absent: from the newest.', ref('Cursor')),
+                query('limit', 'Messages of a page.', number(1, 1000, 100)),
+                query('max_bytes', 'Bytes of message objects of a page, of which one always fits.', number(1, 67108864, 1048576)),
+                query('reverse', '1: backward, newest first.', number(0, 1, 0)),
+            ],
+            responses: { 200: answer('Messages; none where none was published yet.', ref('Messages'), cursorHeader) },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown', 'cursor_reset'],
+        }),
+        post: publish('publishToTopic', {
+            summary: 'Publish to a topic; the first message makes it.', parameters: [],
+            security: OWN, requestBody: publishBody('TopicEnvelope'),
+            responses: {
+                200: answer('A duplicate: the first answer again.', ref('Published')), 201: answer('It is committed.', ref('Published')),
+                202: answer('An ephemeral was passed on.', ref('PublishedEphemeral')),
+            },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'topic_unknown', 'idempotency_conflict', 'too_large', 'rate_limited'],
+        }),
+        delete: operation('emptyTopic', {
+            summary: 'All its messages go.', security: KEY,
+            responses: { 204: answer('It is empty.') },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown'],
+        }),
+    },
+    '/v1/socket': {
+        get: operation('openSocket', {
+            summary: 'A WebSocket (RFC 6455) on a session, over HTTP/1.1. Subprotocols: restante.v1.json, restante.v1.msgpack; restante.bearer.<base64url of the ' +
+                'credential> where a header cannot be set.',
+            security: OWN,
+            parameters: [query('session', 'A session\'s id.', { type: 'string' }, true), query('cursor', 'What you have; absent: from the last ack.', ref('Cursor'))],
+            responses: { 101: { description: 'It is one.' } },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'session_unknown', 'upgrade_required'],
         }),
     },
     '/v1/subjects/{subject}/messages': {
@@ -390,7 +480,7 @@ const document = {
         title: 'restante',
         version,
         license: { name: 'MIT', identifier: 'MIT' },
-        description: 'Sessions with mailboxes that outlive connections. Every GET may be a HEAD; OPTIONS tells a path\'s methods. Bodies are JSON or ' +
+        description: 'Sessions with mailboxes and topics that outlive connections. Every GET may be a HEAD; OPTIONS tells a path\'s methods. Bodies are JSON or ' +
             'MessagePack by Content-Type, answers by Accept. Unknown members and query parameters of a request are ignored.',
     },
     servers: [{ url: '/' }],
@@ -402,7 +492,7 @@ const document = {
         securitySchemes: {
             apiKey: { type: 'http', scheme: 'bearer', description: 'Of a backend; its scopes say what it may do.' },
             bootstrapToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Short-lived, signed by a backend; opens a session of its subject.' },
-            sessionToken: { type: 'http', scheme: 'bearer', description: 'For its own session, while that lives.' },
+            sessionToken: { type: 'http', scheme: 'bearer', description: 'For its own session, while that lives; and to publish to topics, where clients may.' },
         },
         responses: {
             ...responses,

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
 import { NOBODY } from './lib/expect.js';
 import { withServer } from './lib/harness.js';
 import { Description } from './lib/openapi.js';
@@ -22,12 +23,15 @@ it('the file is what its script writes', () => {
 });
 
 const BODY_MAX = 64 * 1024;
+const UPGRADE = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==' };
 const sections = {
-    limits: { request: '64K', message: '16K' },
-    session: { mailbox_messages: 20, max_per_subject: 5, max_ttl: '1h' },
+    limits: { request: '64K', message: '16K', publish_rate: 1 },
+    session: { mailbox_messages: 20, max_per_subject: 5, max_ttl: '1h', max_topics: 2 },
+    topics: { max: 4 },
 };
 const titled = [
-    ['namespace', 'chat:*', { history: 10 }],
+    ['namespace', 'chat:*', { history: 10, publish: 'client' }],
+    ['namespace', 'closed:*', { join: 'claim' }],
     ['api_key', 'nobody', { sha256: '0'.repeat(64), scopes: ['send:*'] }],
 ];
 
@@ -38,7 +42,7 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
     async function say(method, target, options = {}) {
         const operation = description.operation(method, target);
         assert.ok(operation, `${method} ${target} is not described`);
-        const answer = await server.client.request(method, target, options);
+        const answer = await server.client.request(method, target, { ...options, headers: { ...carries(operation), ...options.headers } });
         description.judge(operation, answer);
         return answer;
     }
@@ -54,11 +58,13 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
 
     let subjects = 0; // one each: a subject has few sessions here
     const open = () => server.client.session(`alice-${subjects++}`);
-    const fill = (operation, { session = NOBODY, subject = 'nobody', seq = '1' } = {}) =>
-        operation.path.replace('{session}', session).replace('{subject}', subject).replace('{seq}', seq) +
-        (operation.operationId === 'listSessions' ? `?subject=${subject}` : '');
+    const fill = (operation, { session = NOBODY, subject = 'nobody', seq = '1', topic = 'chat:1' } = {}) =>
+        operation.path.replace('{session}', session).replace('{subject}', subject).replace('{seq}', seq).replace('{topic}', topic) +
+        ({ listSessions: `?subject=${subject}`, openSocket: `?session=${session}` }[operation.operationId] ?? '');
+    /** What a request of the operation must carry to be judged at all. */
+    const carries = (operation) => (operation.operationId === 'openSocket' ? UPGRADE : {});
     /** A body that the operation would take. */
-    const bodyOf = (operation) => ({ Ack: { cursor: '0123456789abcdef.1' }, PatchSession: {}, Batch: { messages: [] }, Envelope: { data: 1 }, OpenSession: { subject: 'x' } })[
+    const bodyOf = (operation) => ({ Ack: { cursor: '0123456789abcdef.1' }, PatchSession: {}, Batch: { messages: [] }, Envelope: { data: 1 }, TopicEnvelope: { data: 1 }, Subscribe: {}, OpenSession: { subject: 'x' } })[
         operation.requestBody?.content['application/json'].schema.$ref.split('/').at(-1)];
     const secured = operations.filter((one) => one.security.length);
 
@@ -95,7 +101,6 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
         await server.client.send(made.session, { data: 1 });
         await poll;
         await good('DELETE', own);
-        await refused('not_implemented', 'POST', '/v1/sessions', { body: { subject: 'x', topics: ['chat:1'] } });
         await refused('topic_unknown', 'POST', '/v1/sessions', { body: { subject: 'x', topics: ['other'] } });
         for (let i = 0; i < 5; i++) await good('POST', '/v1/sessions', { body: { subject: 'many' } });
         await refused('limit_reached', 'POST', '/v1/sessions', { body: { subject: 'many' } });
@@ -146,10 +151,59 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
                     { session: NOBODY, data: 1 }, { session, data: 1, ephemeral: true }, { session, data: 1, event: '' }, { topic: 'chat:1', data: 1 }],
             },
         })).json;
-        assert.deepEqual(results.map((one) => one.status), [201, 200, 409, 201, 404, 202, 400, 501]);
+        assert.deepEqual(results.map((one) => one.status), [201, 200, 409, 201, 404, 202, 400, 201]);
         for (let i = 0; i < 25; i++) await server.client.send(session, { data: i });
         assert.equal((await say('POST', to, { body: { data: 0 } })).status, 507);
         await refused('subject_unknown', 'POST', '/v1/subjects/nobody/messages', { body: { data: 0 } });
+    });
+
+    check('topics', async () => {
+        const { session, token } = await server.client.session('tom', { topics: ['chat:1'] });
+        const to = '/v1/topics/chat%3A1/messages';
+        const key = { 'Idempotency-Key': 't1' };
+        await good('PUT', `/v1/sessions/${session}/subscriptions/chat%3A2`);
+        await good('GET', `/v1/sessions/${session}`);
+        await refused('limit_reached', 'PUT', `/v1/sessions/${session}/subscriptions/chat%3A3`);
+        await refused('topic_unknown', 'PUT', `/v1/sessions/${session}/subscriptions/other`);
+        await good('DELETE', `/v1/sessions/${session}/subscriptions/chat%3A2`);
+        assert.equal((await good('POST', to, { body: { data: 1, except: [NOBODY] }, headers: key })).status, 201);
+        assert.equal((await good('POST', to, { body: { data: 1, except: [NOBODY] }, headers: key })).status, 200);
+        await refused('idempotency_conflict', 'POST', to, { body: { data: 1 }, headers: key });
+        assert.equal((await good('POST', to, { body: { data: 1, ephemeral: true } })).status, 202);
+        await refused('forbidden', 'POST', '/v1/topics/closed%3A1/messages', { body: { data: 1 }, credential: token });
+        await until('the session published too often', async () => {
+            const burst = await Promise.all(Array.from({ length: 10 }, () => say('POST', to, { body: { data: 1 }, credential: token })));
+            assert.ok(burst.every((answer) => [201, 429].includes(answer.status)));
+            return burst.some((answer) => answer.status === 429);
+        });
+        for (const target of [to, `${to}?limit=1&reverse=1&max_bytes=100000`]) assert.ok((await good('GET', target)).json.messages.length);
+        await refused('cursor_reset', 'GET', `${to}?cursor=0123456789abcdef.1`);
+        await good('GET', '/v1/topics/chat%3A1');
+        const { next } = (await good('GET', '/v1/topics?prefix=chat&limit=1')).json;
+        assert.equal(next, null);
+        for (let i = 2; i <= 4; i++) await good('POST', `/v1/topics/chat%3A${i}/messages`, { body: { data: 1 } });
+        const page = (await good('GET', '/v1/topics?limit=1')).json;
+        await good('GET', `/v1/topics?limit=1&after=${encodeURIComponent(page.next)}`);
+        await refused('limit_reached', 'POST', '/v1/topics/chat%3A5/messages', { body: { data: 1 } });
+        for (const [method, target] of [['GET', '/v1/topics/other'], ['GET', '/v1/topics/other/messages'], ['DELETE', '/v1/topics/other/messages']]) {
+            await refused('topic_unknown', method, target);
+        }
+        await refused('topic_unknown', 'POST', '/v1/topics/other/messages', { body: { data: 1 } });
+        await good('DELETE', to);
+        await good('POST', to, { body: { data: 1 } });
+    });
+
+    check('a WebSocket', async () => {
+        const { session } = await open();
+        const socket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/socket?session=${session}`, { headers: { Authorization: `Bearer ${server.key}` } });
+        await new Promise((resolve, reject) => {
+            socket.once('open', resolve);
+            socket.once('error', reject);
+        });
+        description.seen.add('openSocket 101');
+        socket.terminate();
+        await refused('upgrade_required', 'GET', `/v1/socket?session=${session}`, { headers: { 'Sec-WebSocket-Version': '8' } });
+        await refused('bad_request', 'GET', '/v1/socket');
     });
 
     check('every bad credential, everywhere', async () => {
@@ -208,9 +262,11 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
             for (const parameter of description.parameters(operation)) {
                 if (parameter.in === 'query' && parameter.name !== 'access_token') {
                     const bare = target.split('?')[0];
-                    const needed = operation.operationId === 'listSessions' && parameter.name !== 'subject' ? 'subject=alice&' : '';
+                    const others = { listSessions: 'subject=alice', openSocket: `session=${session}` }[operation.operationId];
+                    const needed = others && !others.startsWith(`${parameter.name}=`) ? `${others}&` : '';
                     await refused('bad_request', method, `${bare}?${needed}${parameter.name}=%00`, { body });
-                    await refused('bad_request', method, `${bare}?${needed}${parameter.name}=${tooLong}`, { body });
+                    // What is no session's id is nobody's.
+                    await refused(parameter.name === 'session' ? 'session_unknown' : 'bad_request', method, `${bare}?${needed}${parameter.name}=${tooLong}`, { body });
                 } else if (parameter.name === 'Last-Event-ID') {
                     await refused('bad_request', method, target, { headers: { Accept: 'text/event-stream', 'Last-Event-ID': 'x' } });
                 } else if (parameter.name === 'Idempotency-Key') {
@@ -241,7 +297,7 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
         }
         const batch = description.named('publishBatch');
         for (const member of description.requestMembers(batch, 'messages').filter((name) => !free.has(name))) {
-            const message = { session, data: 1, [member]: nonsense(member) };
+            const message = { ...(member === 'except' ? { topic: 'chat:1' } : { session }), data: 1, [member]: nonsense(member) };
             const { results } = (await good('POST', '/v1/publish', { body: { messages: [message] } })).json;
             assert.equal(results[0].status, 400, `${member}: ${JSON.stringify(results)}`);
         }
@@ -257,9 +313,20 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
     });
 });
 
-withServer('what retention took, and a request that cannot be read', {
-    grade: 'memory', sections: { session: { mailbox_messages: 2, mailbox_overflow: 'drop_oldest' } },
+withServer('what retention took, and who was superseded', {
+    grade: 'memory', sections: { session: { mailbox_messages: 2, mailbox_overflow: 'drop_oldest', exclusive: true } },
 }, (check, server) => {
+    check('a newer poll of an exclusive session', async () => {
+        const { session } = await server.client.session();
+        const target = `/v1/sessions/${session}/messages?wait=60`;
+        const polls = [server.client.get(target), server.client.get(target)];
+        const answer = await Promise.race(polls);
+        description.judge(description.operation('GET', target), answer);
+        assert.equal(answer.json.code, 'superseded');
+        await server.client.send(session, { data: 1 });
+        await Promise.all(polls);
+    });
+
     check('has its members too', async () => {
         const { session, cursor } = await server.client.session();
         for (let i = 0; i < 20; i++) await server.client.send(session, { data: i });
