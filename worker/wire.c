@@ -146,7 +146,10 @@ ssize_t wire_write(struct wire *w, const struct iovec *parts, int n)
     if (w->ssl)
         return tls_write(w, parts, n);
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
-    ssize_t done = sendmsg(w->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    /* One part needs no vector, which the kernel would copy and check. */
+    ssize_t done = n == 1 ? send(w->fd, parts[0].iov_base, parts[0].iov_len, flags)
+                          : sendmsg(w->fd, &m, flags);
     if (done >= 0)
         return done;
     return errno == EINTR ? -EAGAIN : -errno;

@@ -4,9 +4,9 @@
  * is the descriptor libwebsockets knows it by. To feed a connection, its bytes are sent into our
  * end and libwebsockets is told that the connection's descriptor is readable; it finds exactly
  * them, and what it answers (the 101, pongs) comes out at our end. All this happens within one
- * call, and the road is empty before and after it: that is checked, because what one connection
- * left behind would reach another. So a connection costs one more descriptor and no socket buffer,
- * and nothing ever waits inside libwebsockets.
+ * call, and the road is empty before and after it: that is made sure of, because what one
+ * connection left behind would reach another. So a connection costs one more descriptor and no
+ * socket buffer, and nothing ever waits inside libwebsockets.
  *
  * Its timers never run: there is none that matters to a connection whose handshake is done in one
  * call, whose deadlines are ours, and which its validity checks are switched off for. A second's
@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -31,8 +32,9 @@
 #include "worker/ws_priv.h"
 
 #define PIECE 512 /* bytes in which it hands payload up; a buffer of this size per connection */
-#define SERVICE_BUF 2048 /* its scratch, one per worker; the 101 is made in it */
-#define ANSWER_MAX 2048  /* bytes it answers in one call: the 101, a pong */
+#define ONE_READ (PIECE + LWS_PRE) /* bytes of one recv of it */
+#define SERVICE_BUF 2048           /* its scratch, one per worker; the 101 is made in it */
+#define ANSWER_MAX 2048            /* bytes it answers in one call: the 101, a pong */
 #define REQUEST_MAX 256
 #define PROTOCOL_NAME "restante"
 
@@ -41,6 +43,7 @@ struct ws_lws {
     struct lws_vhost *vhost;
     int ours, theirs;                     /* the road's ends; -1: there is none */
     uint32_t road;                        /* its number */
+    unsigned frames;                      /* of data that were handed up in the present feed */
     const struct ws_handshake *handshake; /* of the connection that is being adopted */
 };
 
@@ -128,6 +131,7 @@ static int on_event(struct lws *lws, enum lws_callback_reasons reason, void *use
         break;
     case LWS_CALLBACK_RECEIVE:
         c = lws_get_opaque_user_data(lws);
+        c->server->lws->frames += lws_remaining_packet_payload(lws) == 0;
         ws_on_payload(c, lws_frame_is_binary(lws), str_make(in, n), lws_is_final_fragment(lws));
         break;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -175,26 +179,30 @@ void ws_lws_drop(struct ws *c)
     must(!c->lws);
 }
 
-/* All that is on the road; then its answers, if there are any to be expected. */
-static int travel(struct ws *c, bool answers)
+/* All n bytes of the road. Where they end with a frame of data, the last frame handed up proves it
+ * empty; else the kernel is asked. */
+static int travel(struct ws *c, size_t n, const struct ws_run *run)
 {
     struct ws_lws *l = c->server->lws;
-    int left = road_left(l);
-    while (left > 0) {
+    l->frames = 0;
+    for (size_t at = 0; at < n; at += ONE_READ) {
         if (!service(c, LWS_POLLIN))
             return -EPROTO;
-        int before = left;
-        left = road_left(l);
-        if (left >= before)
+    }
+    if (run && run->whole && l->frames == run->frames)
+        return 0;
+    int left = road_left(l);
+    for (int before = INT_MAX; left > 0 && left < before; left = road_left(l)) {
+        before = left;
+        if (!service(c, LWS_POLLIN))
             return -EPROTO;
     }
-    if (left < 0)
-        return left;
-    if (!answers)
-        return 0;
-    if (!service(c, LWS_POLLOUT))
-        return -EPROTO;
-    return road_answers(c);
+    return left > 0 ? -EPROTO : left;
+}
+
+static int pong(struct ws *c)
+{
+    return service(c, LWS_POLLOUT) ? road_answers(c) : -EPROTO;
 }
 
 /* Of one that wants to end: the code it would tell. */
@@ -204,7 +212,8 @@ static unsigned code_of(struct lws *lws)
     return lws_get_close_length(lws) >= 2 ? (unsigned)p[0] << 8 | p[1] : WS_PROTOCOL_ERROR;
 }
 
-int ws_lws_feed(struct ws *c, const unsigned char *p, size_t n, bool answers, unsigned *ret_code)
+int ws_lws_feed(struct ws *c, const unsigned char *p, size_t n, const struct ws_run *run,
+                unsigned *ret_code)
 {
     struct ws_lws *l = c->server->lws;
     int err = road_join(c);
@@ -215,7 +224,9 @@ int ws_lws_feed(struct ws *c, const unsigned char *p, size_t n, bool answers, un
     if (err) {
         road_close(l); /* half of it may be on the road */
     } else {
-        err = travel(c, answers);
+        err = travel(c, n, run);
+        if (!err && run && run->seen == WS_SEEN_PING)
+            err = pong(c);
         if (!err)
             return 0;
         if (err == -EPROTO)
@@ -258,7 +269,7 @@ int ws_lws_adopt(struct ws *c, const struct ws_handshake *handshake)
     }
     unsigned code;
     l->handshake = handshake;
-    err = ws_lws_feed(c, (const unsigned char *)request, (size_t)n, false, &code);
+    err = ws_lws_feed(c, (const unsigned char *)request, (size_t)n, NULL, &code);
     l->handshake = NULL;
     if (!err)
         err = c->established ? road_answers(c) : -ENOMEM;

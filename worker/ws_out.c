@@ -47,6 +47,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     ws_settle(c);
 }
 
+static size_t weight(const struct ws_out *o)
+{
+    return sizeof(*o) + o->data.cap;
+}
+
 static struct ws_out *take_out(struct ws *c)
 {
     struct ws_server *s = c->server;
@@ -55,7 +60,7 @@ static struct ws_out *take_out(struct ws *c)
         return c->out;
     if (o) {
         s->pool = o->next;
-        s->pooled--;
+        s->pooled -= weight(o);
     } else {
         o = calloc(1, sizeof(*o));
         if (!o)
@@ -79,7 +84,7 @@ void ws_out_free(struct ws *c)
         event_del(&o->writable);
     o->blocked = false;
     o->sent = 0;
-    if (s->pooled == WS_POOL || o->data.cap > 2 * WS_PACKET || o->data.error) {
+    if (s->pooled + weight(o) > WS_POOL || o->data.cap > 2 * WS_PACKET) {
         buf_free(&o->data);
         free(o);
         return;
@@ -87,7 +92,7 @@ void ws_out_free(struct ws *c)
     buf_reset(&o->data);
     o->next = s->pool;
     s->pool = o;
-    s->pooled++;
+    s->pooled += weight(o);
 }
 
 void ws_out_pool_free(struct ws_server *s)
@@ -160,29 +165,22 @@ int ws_out_append(struct ws *c, struct str bytes)
     return 0;
 }
 
-/* A large frame, and nothing before it: true when it is out of our hands. */
-static bool write_direct(struct ws *c, struct str frames, struct str *ret_rest)
-{
-    size_t done = write_some(c, frames.p, frames.n);
-    *ret_rest = str_make(frames.p + done, frames.n - done);
-    return ret_rest->n == 0 || c->phase == WS_DONE;
-}
-
 int ws_write(struct ws *c, struct str frames)
 {
     if (c->phase != WS_ALIVE)
         return 0;
-    struct str rest = frames;
-    if (frames.n >= DIRECT && !c->out && write_direct(c, frames, &rest))
+    bool direct = frames.n >= DIRECT && !c->out;
+    size_t done = direct ? write_some(c, frames.p, frames.n) : 0;
+    if (done == frames.n || c->phase == WS_DONE)
         return 0;
-    int err = ws_out_append(c, rest);
-    if (err && rest.n < frames.n) {
-        ws_fail(c, METRIC_SOCKET_CLOSED_OVERLOAD); /* half a frame is out */
+    int err = ws_out_append(c, str_make(frames.p + done, frames.n - done));
+    if (err && direct) {
+        ws_fail(c, METRIC_SOCKET_CLOSED_OVERLOAD); /* half a frame, or half a record, is out */
         return 0;
     }
     if (err)
         return err;
-    if (rest.n < frames.n || waiting(c) >= WS_PACKET)
+    if (direct || waiting(c) >= WS_PACKET)
         ws_out_flush(c);
     c->full = c->phase == WS_ALIVE && !ws_has_room(c);
     return c->full ? -EAGAIN : 0;

@@ -18,7 +18,7 @@
 
 #define WS_READ_SIZE (16u << 10) /* bytes of one read: a TLS record; one buffer per worker */
 #define WS_PACKET (16u << 10)    /* gathered bytes that do not wait for the end of the turn */
-#define WS_POOL 64               /* spare output buffers of a worker */
+#define WS_POOL (1u << 20)       /* bytes of spare output buffers of a worker */
 
 struct lws;
 struct ws_lws;
@@ -40,35 +40,33 @@ enum ws_phase {
 };
 
 struct ws {
+    /* first what each frame that goes out touches */
     struct ws_server *server;
-    struct ws *next, **prev;           /* all connections of the server */
     struct ws *soon_next, **soon_prev; /* the server's soon or unread list; prev NULL: none */
+    struct ws_out *out;
     const struct ws_ops *ops;
     void *arg;
     struct wire wire;
-    struct event readable;
-    struct wheel_timer timer;
-
-    struct lws *lws; /* reads for us; NULL: nobody does any more */
-    int lws_fd;      /* its descriptor, by which it is called */
-    uint32_t road;   /* the road that lws_fd leads to, ws_lws.c */
-
-    struct ws_scan scan;
-    struct buf in;      /* read, not yet scanned: the connection was paused meanwhile */
-    struct buf message; /* fragments so far */
-    size_t held;        /* what of it counts among the worker's bodies */
-    struct ws_out *out;
-
-    uint64_t heard_ms, alive_ms, ping_ms, end_ms;
-    enum metric why;
     enum ws_phase phase;
+    enum metric why;
     bool established; /* libwebsockets says so */
     bool read_armed;
     bool paused;
     bool full;        /* ws_write said -EAGAIN */
     bool fragmented;  /* `message` is begun, though it may be empty */
-    bool eof;         /* nothing more comes */
     bool peer_closed; /* its close frame was seen */
+    uint64_t heard_ms, ping_ms, alive_ms, end_ms;
+    struct wheel_timer timer;
+    struct buf in; /* read, not yet scanned: the connection was paused meanwhile */
+
+    struct lws *lws; /* reads for us; NULL: nobody does any more */
+    int lws_fd;      /* its descriptor, by which it is called */
+    uint32_t road;   /* the road that lws_fd leads to, ws_lws.c */
+    struct ws_scan scan;
+    struct buf message; /* fragments so far */
+    size_t held;        /* what of it counts among the worker's bodies */
+    struct event readable;
+    struct ws *next, **prev; /* all connections of the server */
     char remote[];
 };
 
@@ -82,7 +80,7 @@ struct ws_server {
     size_t count;
     struct wheel wheel;
     struct ws_out *pool;
-    size_t pooled;
+    size_t pooled; /* bytes in it */
     struct ws_lws *lws;
     unsigned char scratch[WS_READ_SIZE];
 };
@@ -124,9 +122,10 @@ void ws_lws_close(struct ws_server *s);
 /* Makes libwebsockets read for c and take the request; its 101 is in the output then. 0 or -errno.
  */
 int ws_lws_adopt(struct ws *c, const struct ws_handshake *handshake);
-/* Bytes that ws_scan has passed. 0; -errno: it does not read for c any more, and *ret_code is what
- * the peer should be told. answers: a ping is among them. */
-int ws_lws_feed(struct ws *c, const unsigned char *p, size_t n, bool answers, unsigned *ret_code);
+/* n bytes that ws_scan has passed, as it described them (NULL: the request). 0; -errno: it does not
+ * read for c any more, and *ret_code is what the peer should be told. */
+int ws_lws_feed(struct ws *c, const unsigned char *p, size_t n, const struct ws_run *run,
+                unsigned *ret_code);
 void ws_lws_drop(struct ws *c); /* c->lws is NULL then; not from inside ws_on_* */
 
 #endif

@@ -101,29 +101,28 @@ static void skim(struct ws *c, const unsigned char *p, size_t n)
 {
     size_t at = 0;
     while (at < n && !c->peer_closed) {
-        enum ws_seen seen;
-        at += ws_scan(&c->scan, p + at, n - at, UINT64_MAX, &seen);
-        c->peer_closed = seen == WS_SEEN_CLOSE;
+        struct ws_run r = ws_scan(&c->scan, p + at, n - at, UINT64_MAX);
+        at += r.used;
+        c->peer_closed = r.seen == WS_SEEN_CLOSE;
     }
 }
 
 /* One run. Returns the bytes used. */
 static size_t run(struct ws *c, const unsigned char *p, size_t n)
 {
-    enum ws_seen seen;
-    size_t used = ws_scan(&c->scan, p, n, c->server->worker->conf->limit_frame, &seen);
-    bool wrong = seen == WS_SEEN_FAULT || seen == WS_SEEN_LARGE;
-    size_t good = wrong ? used - 1 : used;
+    struct ws_run r = ws_scan(&c->scan, p, n, c->server->worker->conf->limit_frame);
+    bool wrong = r.seen == WS_SEEN_FAULT || r.seen == WS_SEEN_LARGE;
+    size_t good = wrong ? r.used - 1 : r.used;
     unsigned code;
-    if (good && ws_lws_feed(c, p, good, seen == WS_SEEN_PING, &code) < 0)
+    if (good && ws_lws_feed(c, p, good, &r, &code) < 0)
         ws_finish(c, code,
                   code == WS_PROTOCOL_ERROR ? METRIC_SOCKET_CLOSED_PROTOCOL
                                             : METRIC_SOCKET_CLOSED_OVERLOAD);
-    else if (seen == WS_SEEN_FAULT)
+    else if (r.seen == WS_SEEN_FAULT)
         ws_finish(c, WS_PROTOCOL_ERROR, METRIC_SOCKET_CLOSED_PROTOCOL);
-    else if (seen == WS_SEEN_LARGE)
+    else if (r.seen == WS_SEEN_LARGE)
         ws_finish(c, WS_TOO_LARGE, METRIC_SOCKET_CLOSED_LARGE);
-    return used;
+    return r.used;
 }
 
 /* As far as it goes; returns the bytes used. */
@@ -167,7 +166,6 @@ void ws_read(struct ws *c)
     if (n == -EAGAIN)
         return;
     if (n <= 0) {
-        c->eof = true;
         ws_fail(c, METRIC_SOCKET_CLOSED_LOST);
         return;
     }

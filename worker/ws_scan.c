@@ -147,33 +147,31 @@ static enum ws_seen frame_seen(const struct ws_scan *s)
     }
 }
 
-size_t ws_scan(struct ws_scan *s, const unsigned char *p, size_t n, uint64_t max, enum ws_seen *ret)
+struct ws_run ws_scan(struct ws_scan *s, const unsigned char *p, size_t n, uint64_t max)
 {
-    size_t at = 0;
+    struct ws_run r = {.seen = WS_SEEN_ALL};
     unsigned messages = 0;
-    while (at < n) {
+    while (r.used < n && r.seen == WS_SEEN_ALL) {
+        r.whole = false;
         if (!s->inside) {
-            *ret = take_head(s, p[at++], max);
-            if (*ret != WS_SEEN_ALL)
-                return at;
+            r.seen = take_head(s, p[r.used++], max);
+            if (!s->inside || r.seen != WS_SEEN_ALL)
+                continue;
         }
-        if (!s->inside)
-            continue;
-        size_t take = s->left < n - at ? (size_t)s->left : n - at;
-        at += take;
+        size_t take = s->left < n - r.used ? (size_t)s->left : n - r.used;
+        r.used += take;
         s->left -= take;
         if (s->left)
             break;
         end_frame(s);
-        *ret = frame_seen(s);
-        if (*ret != WS_SEEN_ALL)
-            return at;
-        messages += !is_control(s) && !s->open;
-        if (messages == WS_SCAN_BURST && at < n) {
-            *ret = WS_SEEN_BURST;
-            return at;
-        }
+        r.seen = frame_seen(s);
+        if (is_control(s))
+            continue;
+        r.whole = true;
+        r.frames++;
+        messages += !s->open;
+        if (messages == WS_SCAN_BURST && r.used < n)
+            r.seen = WS_SEEN_BURST;
     }
-    *ret = WS_SEEN_ALL;
-    return at;
+    return r;
 }

@@ -31,9 +31,15 @@ enum ws_seen {
     WS_SEEN_LARGE, /* the head's last byte makes the message larger than max: WS_TOO_LARGE */
 };
 
-/* Goes through at most n bytes and says in *ret why it stopped. Returns how many it went through.
- * After a fault it can go on, at the byte behind, to find the peer's close. */
-size_t ws_scan(struct ws_scan *s, const unsigned char *p, size_t n, uint64_t max,
-               enum ws_seen *ret);
+struct ws_run {
+    enum ws_seen seen; /* why the scan stopped */
+    size_t used;       /* bytes that it went through */
+    unsigned frames;   /* of data that ended in them */
+    bool whole;        /* the last byte is the last of a frame of data */
+};
+
+/* Goes through at most n bytes, n > 0. After a fault it can go on, at the byte behind, to find the
+ * peer's close. */
+struct ws_run ws_scan(struct ws_scan *s, const unsigned char *p, size_t n, uint64_t max);
 
 #endif
