@@ -117,16 +117,18 @@ class Http2 {
     }
 }
 
-/**
- * One carrier for each way that the server can be reached: {name, ask, close}.
- * server: its url, and what TLS needs: {url, options}.
- */
-export function makeCarriers({ url, tls }) {
-    const kinds = [['HTTP/1.1', Http1], ['HTTP/2', Http2]];
+/** [name, url, node's options] of each listener and version of TLS; server: {url, tls: {url, certificate}}. */
+export function layersOf({ url, tls }) {
     const layers = [['clear', url, undefined]];
     for (const version of ['TLSv1.2', 'TLSv1.3']) {
         if (tls) layers.push([version, tls.url, { ca: tls.certificate, minVersion: version, maxVersion: version }]);
     }
-    return kinds.flatMap(([http, Kind]) => layers.map(([layer, origin, options]) =>
+    return layers;
+}
+
+/** One carrier for each way that the server can be asked by requests: {name, ask, close}. */
+export function makeCarriers(server) {
+    const kinds = [['HTTP/1.1', Http1], ['HTTP/2', Http2]];
+    return kinds.flatMap(([http, Kind]) => layersOf(server).map(([layer, origin, options]) =>
         Object.assign(new Kind(origin, options), { name: `${http} ${layer}` })));
 }

@@ -18,7 +18,10 @@ const ENCODINGS = [
     { type: MSGPACK, encode: pack, decode: unpack },
 ];
 
-/** world: {mailboxes, group}, the sessions alone and those of the subject "group". */
+/**
+ * world: {mailboxes, group, topics, changing, quiet}: the sessions alone and those of the subject
+ * "group"; the topics that all are subscribed to, that some are at times, that nobody is.
+ */
 export class Publisher {
     constructor(id, { carriers, credential, random, world, ledger }) {
         Object.assign(this, { id, carriers, credential, random, world, ledger });
@@ -28,11 +31,21 @@ export class Publisher {
         this.running = true;
     }
 
+    /** {to}: where to; and rows(row of the answer): [stream, seq] of each message that it made. */
     #target() {
-        const { mailboxes, group } = this.world;
-        if (this.random.below(8) === 0) return { to: { subject: 'group' }, sessions: group };
-        const session = this.random.pick(mailboxes);
-        return { to: { session }, sessions: [session] };
+        const { mailboxes, group, topics, changing, quiet } = this.world;
+        const kind = this.random.weighted([[2, 'subject'], [6, 'session'], [5, 'topic'], [2, 'changing'], [1, 'quiet']]);
+        if (kind === 'subject') {
+            const rows = ({ results }) => results.map(({ session, seq }) => [`mailbox ${session}`, Number(seq)]);
+            return { to: { subject: 'group' }, rows, copies: group.length };
+        }
+        if (kind === 'session') {
+            const session = this.random.pick(mailboxes);
+            return { to: { session }, rows: ({ seq }) => [[`mailbox ${session}`, Number(seq)]], copies: 1 };
+        }
+        const topic = { topic: this.random.pick(topics), changing, quiet }[kind];
+        const except = this.random.below(6) === 0 ? [this.random.pick([...mailboxes, ...group])] : [];
+        return { to: { topic }, rows: ({ seq }) => [[`topic:${topic}`, Number(seq)]], copies: 1, except };
     }
 
     #pad() {
@@ -43,20 +56,22 @@ export class Publisher {
     #message() {
         const n = this.n++;
         const data = { p: this.id, n, pad: this.#pad() };
-        return { ...this.#target(), n, data, key: `${this.id}-${n}` };
+        return { except: [], ...this.#target(), data, key: `${this.id}-${n}` };
     }
 
     /** The request for these messages, the same however often it is made. */
     #request(messages) {
         const { type, encode, decode } = this.random.pick(ENCODINGS);
         const headers = { authorization: `Bearer ${this.credential}`, 'content-type': type, accept: type };
+        const envelope = ({ data, except }) => (except.length > 0 ? { data, except } : { data });
         if (messages.length > 1) {
-            const rows = messages.map(({ to, data, key }) => ({ ...to, data, key }));
+            const rows = messages.map((message) => ({ ...message.to, ...envelope(message), key: message.key }));
             return { path: '/v1/publish', headers, body: encode({ messages: rows }), decode };
         }
-        const [{ to, data, key }] = messages;
-        const path = to.subject ? `/v1/subjects/${to.subject}/messages` : `/v1/sessions/${to.session}/messages`;
-        return { path, headers: { ...headers, 'idempotency-key': key }, body: encode({ data }), decode };
+        const [{ to, key }] = messages;
+        const [[kind, name]] = Object.entries(to);
+        const path = `/v1/${kind}s/${encodeURIComponent(name)}/messages`;
+        return { path, headers: { ...headers, 'idempotency-key': key }, body: encode(envelope(messages[0])), decode };
     }
 
     /** One attempt: {status, value}, or null when it must be repeated. */
@@ -80,13 +95,19 @@ export class Publisher {
         const size = this.random.below(3) === 0 ? 1 + this.random.below(BATCH) : 1;
         const messages = Array.from({ length: size }, () => this.#message());
         const request = this.#request(messages);
+        const sent = this.ledger.tick();
         const answer = await until('a publish is accepted', () => this.#attempt(request), PATIENCE);
         const good = (row) => row.status === 200 || row.status === 201;
         assert.ok(good(answer), `${answer.status} ${answer.value}`);
-        for (const row of answer.value.results ?? []) {
+        const rows = size > 1 ? answer.value.results : [{ status: answer.status, ...answer.value }];
+        assert.equal(rows.length, size);
+        rows.forEach((row, i) => {
+            const { rows: made, copies, data, except } = messages[i];
             assert.ok(good(row) && (row.results ?? []).every(good), `${JSON.stringify(row)}`);
-        }
-        for (const { sessions, data } of messages) for (const session of sessions) this.ledger.add(session, data);
+            const list = made(row);
+            assert.equal(list.length, copies);
+            this.ledger.add(list, { data, sent, except });
+        });
         this.requests++;
     }
 

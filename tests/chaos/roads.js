@@ -10,7 +10,8 @@
 
 import { MSGPACK, unpack } from '../e2e/lib/msgpack.js';
 import { isBroken } from '../e2e/lib/wait.js';
-import { makeCarriers } from './carriers.js';
+import { layersOf, makeCarriers } from './carriers.js';
+import { socketRoads } from './sockets.js';
 import { Trip, gather } from './trip.js';
 
 const JSON_TYPE = 'application/json';
@@ -123,10 +124,14 @@ function eventStream(carrier, lastEventId, credential) {
     };
 }
 
-/** Every road to this server ({url, tls}), and the carriers below them; close them when done. */
+/**
+ * Every road to this server ({url, tls}), the carriers below those that are asked by requests, and
+ * the layers below those; close them when done.
+ */
 export function makeRoads(server, credential) {
     const carriers = makeCarriers(server);
-    const roads = carriers.flatMap((carrier) => [
+    const layers = layersOf(server);
+    const requests = carriers.flatMap((carrier) => [
         ...[JSON_TYPE, MSGPACK].flatMap((type) => [
             { name: `GET, ${type}, ${carrier.name}`, pick: pickup(carrier, type, false, credential) },
             { name: `long-poll, ${type}, ${carrier.name}`, pick: pickup(carrier, type, true, credential) },
@@ -134,6 +139,7 @@ export function makeRoads(server, credential) {
         { name: `events by cursor, ${carrier.name}`, pick: eventStream(carrier, false, credential) },
         { name: `events by Last-Event-ID, ${carrier.name}`, pick: eventStream(carrier, true, credential) },
     ]);
+    const roads = [...requests, ...socketRoads(layers, credential)];
     const close = () => carriers.forEach((carrier) => carrier.close());
-    return { roads, carriers, close };
+    return { roads, carriers, layers: layers.map(([, url, options]) => ({ url, options: options ?? {} })), close };
 }

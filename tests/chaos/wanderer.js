@@ -10,13 +10,19 @@ const MOST_CUT_BYTES = 20000;
 
 const LIMITS = [[3, 5], [3, 100], [1, 1000]]; // [weight, most messages of one answer]
 const WAITS = [[5, 200], [1, 2500]]; // [weight, most milliseconds of one answer]
+const STEADY = { limit: 1e9, bytes: 1 << 20, wait: 2500, cut: null, ack: false };
 const BYTES = [[3, 1 << 20], [1, 1]]; // 1: always at least one message
 
 export class Wanderer extends Reader {
-    /** figures: what happened on each road, shared with other readers. */
-    constructor(client, session, cursor, { roads, random, figures, acks = false }) {
+    /**
+     * figures: what happened on each road, shared with other readers. steady: it never leaves by
+     * itself, so that most of what it gets comes live. subscriber: who changes its session's
+     * subscriptions, or null; set before it reads.
+     */
+    constructor(client, session, cursor, { roads, random, figures, acks = false, steady = false }) {
         super(client, session, cursor, { style: 'wandering', acks });
-        Object.assign(this, { roads, random, figures });
+        Object.assign(this, { roads, random, figures, steady, subscriber: null });
+        this.chain.passed = []; // for the ledger
         this.road = null;
         this.changes = -1; // the first road is none
         this.leaveAt = 0;
@@ -41,6 +47,7 @@ export class Wanderer extends Reader {
     }
 
     #limits() {
+        if (this.steady) return STEADY;
         const ack = this.acks && this.random.below(4) === 0;
         if (ack) this.chain.acked(this.chain.cursor);
         return {
@@ -52,12 +59,24 @@ export class Wanderer extends Reader {
         };
     }
 
+    async step() {
+        try {
+            await super.step();
+        } catch (error) {
+            error.message = `${this.session} by ${this.road.name}${this.steady ? ', steady' : ''}: ${error.message}`;
+            throw error;
+        }
+    }
+
     async pick() {
         this.#choose();
         const row = this.figures.on(this.road.name);
+        const floor = this.subscriber?.floor;
         try {
             const answer = await this.road.pick(this.session, this.chain.cursor, this.#limits());
             if (answer.messages.length === 0) this.leaveAt--; // a quiet road is not for ever
+            await this.subscriber?.judge(floor, answer.messages);
+            if (answer.truncated?.length > 0) throw new Error(`nothing was to be truncated: ${JSON.stringify(answer.truncated)}`);
             row.answers++;
             row.messages += answer.messages.length;
             row.cut += answer.cut ? 1 : 0;

@@ -16,6 +16,8 @@ export class Chain {
         this.position = this.start.seq;
         this.last = new Map(); // stream -> seq last seen
         this.floor = new Map(); // stream -> join cursor, or the mailbox's ack
+        this.from = this.position; // what the answer at hand was asked from
+        this.passed = null; // a list: gaps below that are noted in it as {stream, seq}, not refused
     }
 
     joined(stream, cursor) {
@@ -28,6 +30,7 @@ export class Chain {
 
     /** Judges one answer that was asked for with this.cursor, and moves on. Returns its messages. */
     take(answer) {
+        this.from = this.position;
         const lost = new Map();
         for (const row of answer.truncated ?? []) {
             if (!(row.from <= row.to)) throw new Error(`truncated backwards: ${JSON.stringify(row)}`);
@@ -55,7 +58,10 @@ export class Chain {
         const linked = last === undefined ? prev <= begun : prev === last;
         const acked = last !== undefined && prev <= (this.floor.get(stream) ?? 0) && prev >= last;
         const cut = lost.has(stream) && prev <= lost.get(stream);
-        if (!linked && !acked && !skipped && !cut) {
+        // A cursor passes what is not for the session. Whoever knows what was not judges it by the list.
+        const passed = this.passed !== null && last !== undefined && prev > last && prev <= this.from;
+        if (passed && !acked && !skipped && !cut) this.passed.push({ stream, seq: prev });
+        if (!linked && !acked && !skipped && !cut && !passed) {
             throw new Error(`${at} has prev ${prev}, but ${last ?? `the start ${begun}`} was before it: something is lost`);
         }
         this.last.set(stream, seq);

@@ -1,0 +1,3 @@
+// npm's WebSocket client, which nobody here wrote.
+
+export { WebSocket } from 'ws';
