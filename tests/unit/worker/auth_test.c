@@ -169,6 +169,49 @@ static void the_header_wins_over_the_query(void **state)
     assert_int_equal(judge("Basic x", "secret-2", &p), CODE_TOKEN_MALFORMED);
 }
 
+static void who_may_join_and_publish(void **state)
+{
+    (void)state;
+    static char *scopes[] = {"publish:news", "read:closed:1"};
+    static const struct conf_api_key key = {.name = "k", .scopes = scopes, .nscopes = 2};
+    const struct principal by_key = {.kind = PRINCIPAL_KEY, .key = &key};
+    const struct principal session = {.kind = PRINCIPAL_SESSION};
+    const struct principal nobody = {.kind = PRINCIPAL_NONE};
+    const struct principal bootstrap = {.kind = PRINCIPAL_BOOTSTRAP};
+    const struct conf_namespace open = {.client_publish = true};
+    const struct conf_namespace closed = {.client_publish = true, .join_claim = true};
+    const struct conf_namespace server = {.client_publish = false};
+    const struct str claims = STR("[\"x\",\"clo\\u0073ed:2*\"]"), none = {NULL, 0};
+    static const struct {
+        const char *topic;
+        enum code key, session;
+    } joins[] = {
+        {"closed:1", CODE_OK, CODE_FORBIDDEN},
+        {"closed:2", CODE_OK, CODE_OK},
+        {"closed:22", CODE_OK, CODE_OK},
+        {"closed:3", CODE_FORBIDDEN, CODE_FORBIDDEN},
+        {"x", CODE_OK, CODE_OK},
+        {"xx", CODE_FORBIDDEN, CODE_FORBIDDEN},
+    };
+    for (size_t i = 0; i < sizeof(joins) / sizeof(joins[0]); i++) {
+        struct str topic = str_of(joins[i].topic);
+        assert_int_equal(principal_may_join(&by_key, &closed, claims, topic), joins[i].key);
+        assert_int_equal(principal_may_join(&session, &closed, claims, topic), joins[i].session);
+        assert_int_equal(principal_may_publish(&session, &closed, claims, topic), joins[i].session);
+        assert_int_equal(principal_may_join(&session, &open, none, topic), CODE_OK);
+        assert_int_equal(principal_may_join(&session, &closed, none, topic), CODE_FORBIDDEN);
+    }
+    assert_int_equal(principal_may_join(&session, &closed, STR("[7,\"x"), STR("x")),
+                     CODE_FORBIDDEN);
+    assert_int_equal(principal_may_join(&session, &closed, STR("[7,\"x\"]"), STR("x")), CODE_OK);
+    assert_int_equal(principal_may_publish(&session, &open, none, STR("a")), CODE_OK);
+    assert_int_equal(principal_may_publish(&session, &server, none, STR("a")), CODE_FORBIDDEN);
+    assert_int_equal(principal_may_publish(&by_key, &server, none, STR("news")), CODE_OK);
+    assert_int_equal(principal_may_publish(&by_key, &open, none, STR("a")), CODE_FORBIDDEN);
+    assert_int_equal(principal_may_publish(&nobody, &open, none, STR("a")), CODE_TOKEN_MISSING);
+    assert_int_equal(principal_may_publish(&bootstrap, &open, none, STR("a")), CODE_FORBIDDEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_session_token_is_good_for_its_own),
         cmocka_unit_test(a_bootstrap_token_bears_claims),
         cmocka_unit_test(the_header_wins_over_the_query),
+        cmocka_unit_test(who_may_join_and_publish),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -52,8 +52,8 @@ static const struct {
     {"{\"data\":1,\"ephemeral\":true}", "1", MESSAGE_JSON | MESSAGE_EPHEMERAL, 0, "", "", "",
      CODE_OK},
     {"{\"data\":1,\"ephemeral\":false}", "1", MESSAGE_JSON, 0, "", "", "", CODE_OK},
-    {"{\"data\":1,\"unknown\":{},\"session\":7,\"except\":[1],\"key\":9}", "1", MESSAGE_JSON, 0, "",
-     "", "", CODE_OK},
+    {"{\"data\":1,\"unknown\":{},\"session\":7,\"except\":null,\"key\":9}", "1", MESSAGE_JSON, 0,
+     "", "", "", CODE_OK},
     {"{\"data\":1,\"unknown\":1,\"unknown\":2}", "1", MESSAGE_JSON, 0, "", "", "", CODE_OK},
     {"{\"data\":{\"a\":1,\"a\":2}}", "{\"a\":1,\"a\":2}", MESSAGE_JSON, 0, "", "", "", CODE_OK},
     {"{\"data\":1,\"ev\\u0065nt\":\"e\\u0301\"}", "1", MESSAGE_JSON, 0, "e\xcc\x81", "", "",
@@ -97,7 +97,7 @@ static bool decode(const char *text, bool batch, struct buf *scratch, struct env
 {
     struct datum v;
     assert_int_equal(datum_check(ENCODING_JSON, str_of(text), &v), 0);
-    return envelope_decode(&v, batch, LIMIT, scratch, e, error);
+    return envelope_decode(&v, batch ? 0 : APPEND_SESSION, LIMIT, scratch, e, error);
 }
 
 static void assert_str(struct str s, const char *z)
@@ -130,8 +130,60 @@ static void singles(void **state)
         assert_str(e.event, single[i].event);
         assert_str(e.content_type, single[i].content_type);
         assert_str(e.collapse, single[i].collapse);
-        assert_int_equal(e.target, 0);
+        assert_int_equal(e.target, APPEND_SESSION);
         assert_int_equal(e.key.n, 0);
+    }
+    buf_free(&scratch);
+}
+
+#define A "AAAAAAAAAAAAAAAAAAAAAQ"
+#define B "AgAAAAAAAAAAAAAAAAAAAA"
+#define FIVE "\"" A "\",\"" A "\",\"" A "\",\"" A "\",\"" A "\""
+
+static void some_do_not_get_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int n; /* of ids; -1: refused */
+    } rows[] = {
+        {"{\"data\":1,\"except\":[]}", 0},
+        {"{\"data\":1,\"except\":null}", 0},
+        {"{\"data\":1,\"except\":[\"" A "\",\"" B "\"]}", 2},
+        {"{\"data\":1,\"except\":[\"\\u0041AAAAAAAAAAAAAAAAAAAAQ\",\"" B "\"]}", 2},
+        {"{\"data\":1,\"except\":[" FIVE "," FIVE "," FIVE "]}", 15},
+        {"{\"data\":1,\"except\":[" FIVE "," FIVE "," FIVE ",\"" B "\"]}", -1},
+        {"{\"data\":1,\"except\":[\"\"]}", -1},
+        {"{\"data\":1,\"except\":[\"" A "x\"]}", -1},
+        {"{\"data\":1,\"except\":[7]}", -1},
+        {"{\"data\":1,\"except\":[null]}", -1},
+        {"{\"data\":1,\"except\":\"" A "\"}", -1},
+        {"{\"data\":1,\"except\":{}}", -1},
+        {"{\"data\":1,\"except\":true}", -1},
+        {"{\"data\":1,\"except\":[],\"except\":[]}", -1},
+    };
+    static const uint8_t a[16] = {[15] = 1}, b[16] = {2};
+    struct buf scratch;
+    buf_init(&scratch, 4096);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct datum v;
+        struct envelope e;
+        struct envelope_error error;
+        assert_int_equal(datum_check(ENCODING_JSON, str_of(rows[i].text), &v), 0);
+        bool taken = envelope_decode(&v, APPEND_TOPIC, LIMIT, &scratch, &e, &error);
+        if (taken != (rows[i].n >= 0))
+            fail_msg("%s: %s", rows[i].text, taken ? "taken" : error.why);
+        if (!taken)
+            continue;
+        assert_int_equal(e.except.n, rows[i].n * 16);
+        assert_int_equal(e.target, APPEND_TOPIC);
+        if (rows[i].n)
+            assert_memory_equal(e.except.p, a, 16);
+        if (rows[i].n == 2)
+            assert_memory_equal(e.except.p + 16, b, 16);
+        /* Only what goes to a topic. */
+        assert_int_equal(envelope_decode(&v, APPEND_SUBJECT, LIMIT, &scratch, &e, &error),
+                         strstr(rows[i].text, "null") != NULL);
     }
     buf_free(&scratch);
 }
@@ -172,6 +224,9 @@ static const struct {
     {"{\"session\":\"a\",\"data\":1,\"key\":\"\"}", 0, "", ""},
     {"{\"session\":\"a\",\"data\":1,\"key\":1}", 0, "", ""},
     {"{\"session\":\"a\"}", 0, "", ""},
+    {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"" A "\"]}", APPEND_TOPIC, "chat:1", ""},
+    {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"x\"]}", 0, "", ""},
+    {"{\"session\":\"abc\",\"data\":1,\"except\":[\"" A "\"]}", 0, "", ""},
     {"1", 0, "", ""},
     {"[]", 0, "", ""},
 };
@@ -208,7 +263,7 @@ static bool decode_as_msgpack(const char *text, bool batch, struct buf *bytes, s
     assert_int_equal(json_check(str_of(text), &json), 0);
     assert_int_equal(mp_from_json(json, bytes), 0);
     assert_int_equal(datum_check(ENCODING_MSGPACK, buf_str(bytes), &v), 0);
-    return envelope_decode(&v, batch, LIMIT, scratch, e, error);
+    return envelope_decode(&v, batch ? 0 : APPEND_SESSION, LIMIT, scratch, e, error);
 }
 
 /* The payload that the same JSON value is in MessagePack. */
@@ -305,7 +360,8 @@ static void what_only_msgpack_can_say(void **state)
         struct envelope_error error;
         struct datum v;
         assert_int_equal(datum_check(ENCODING_MSGPACK, rows[i].bytes, &v), 0);
-        assert_int_equal(envelope_decode(&v, false, LIMIT, &scratch, &e, &error), rows[i].taken);
+        assert_int_equal(envelope_decode(&v, APPEND_SESSION, LIMIT, &scratch, &e, &error),
+                         rows[i].taken);
         if (!rows[i].taken) {
             assert_int_equal(error.code, CODE_BAD_REQUEST);
             continue;
@@ -334,7 +390,7 @@ static void msgpack_payload_ceiling(void **state)
         mp_put_str(&bytes, str_make(fill, n)); /* two bytes longer with its header */
         mp_map_end(&bytes, at, 1);
         assert_int_equal(datum_check(ENCODING_MSGPACK, buf_str(&bytes), &v), 0);
-        bool taken = envelope_decode(&v, false, LIMIT, &scratch, &e, &error);
+        bool taken = envelope_decode(&v, APPEND_SESSION, LIMIT, &scratch, &e, &error);
         assert_int_equal(taken, n + 2 <= LIMIT);
         if (!taken)
             assert_int_equal(error.code, CODE_TOO_LARGE);
@@ -437,7 +493,7 @@ static void hashes(void **state)
     other.name = STR("nor this");
     envelope_content_hash(d, &other, b);
     assert_memory_equal(a, b, 16);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         other = base;
         if (i == 0)
             other.flags = MESSAGE_TEXT;
@@ -451,6 +507,8 @@ static void hashes(void **state)
             other.collapse = STR("");
         if (i == 5)
             other.payload = STR("2");
+        if (i == 6)
+            other.except = STR("0123456789abcdef");
         envelope_content_hash(d, &other, b);
         assert_memory_not_equal(a, b, 16);
     }
@@ -482,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(singles),
+        cmocka_unit_test(some_do_not_get_it),
         cmocka_unit_test(bytes_may_be_any),
         cmocka_unit_test(items),
         cmocka_unit_test(singles_as_msgpack),

@@ -107,10 +107,34 @@ static void a_reset_begins_anew(void **state)
     }
 }
 
+/* A session's every stream may have lost something, whatever it is called. */
+static void all_streams_at_once(void **state)
+{
+    (void)state;
+    char name[6 + 255];
+    memcpy(name, "topic:", 6);
+    memset(name + 6, '"', 255);
+    for (int e = 0; e < ENCODINGS; e++) {
+        struct buf out;
+        struct message_list l;
+        buf_init(&out, 16 << 20);
+        message_list_init(&l, &out, (enum encoding)e);
+        for (unsigned i = 0; i < PAGE_SOURCES; i++)
+            message_list_lost(&l, str_make(name, sizeof(name)), UINT64_MAX - 1, UINT64_MAX);
+        message_list_end(&l, STR("9f.7"), false);
+        assert_int_equal(out.error, 0);
+        assert_int_equal(l.nlost, PAGE_SOURCES);
+        message_list_free(&l);
+        buf_free(&out);
+    }
+}
+
 /* Neither half a list nor half of what was lost. */
 static void what_does_not_fit_is_an_error(void **state)
 {
     (void)state;
+    static char name[30000];
+    memset(name, 'x', sizeof(name));
     for (int e = 0; e < ENCODINGS; e++) {
         struct buf out;
         struct message_list l;
@@ -121,10 +145,10 @@ static void what_does_not_fit_is_an_error(void **state)
         assert_int_equal(out.error, -EMSGSIZE);
         message_list_free(&l);
         buf_free(&out);
-        buf_init(&out, 1 << 20);
+        buf_init(&out, 16 << 20);
         message_list_init(&l, &out, (enum encoding)e);
-        for (int i = 0; i < 10000; i++)
-            message_list_lost(&l, STR("mailbox"), 1, 2);
+        for (int i = 0; i < 100; i++)
+            message_list_lost(&l, str_make(name, sizeof(name)), 1, 2);
         message_list_end(&l, STR("9f.7"), false);
         assert_int_equal(out.error, -EMSGSIZE);
         message_list_free(&l);
@@ -157,11 +181,9 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_encodings_say_the_same),
-        cmocka_unit_test(exact_text),
-        cmocka_unit_test(a_reset_begins_anew),
-        cmocka_unit_test(what_does_not_fit_is_an_error),
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(both_encodings_say_the_same),   cmocka_unit_test(exact_text),
+        cmocka_unit_test(a_reset_begins_anew),           cmocka_unit_test(all_streams_at_once),
+        cmocka_unit_test(what_does_not_fit_is_an_error), cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,28 +33,30 @@ static void each_item_has_its_answer(void **state)
                "{\"session\":\"nonsense\",\"data\":2},"
                "{\"subject\":\"alice\",\"data\":3,\"event\":\"e\"},"
                "{\"data\":4},"
-               "{\"topic\":\"chat:1\",\"data\":5},"
+               "{\"topic\":\"chat:1\",\"data\":5,\"except\":[\"%s\"]},"
                "{\"topic\":\"news\",\"data\":5},"
                "7,"
                "{\"session\":\"%s\",\"data\":6,\"ephemeral\":true},"
                "{\"subject\":\"nobody\",\"data\":7},"
                "{\"session\":\"%s\",\"data\":8}"
                "],\"other\":[]}",
-               sid(0), sid(1), sid(2));
+               sid(0), sid(3), sid(1), sid(2));
     say_batch(JSON_KEY);
     assert_waits();
     struct unpack body;
     uint64_t id = expect_command(COMMAND_APPEND, &body);
-    assert_int_equal(append_count(&body), 5);
-    struct command_append_item item[5];
-    for (int i = 0; i < 5; i++)
+    assert_int_equal(append_count(&body), 6);
+    struct command_append_item item[6];
+    for (int i = 0; i < 6; i++)
         assert_int_equal(command_append_item_decode(&body, &item[i]), 0);
     assert_true(unpack_done(&body));
     assert_true(item[0].keyed && !item[1].keyed);
     assert_true(str_is(item[0].id, "b1"));
     assert_true(str_is(item[1].name, "alice") && str_is(item[1].event, "e"));
-    assert_memory_equal(item[2].session, F.session[1].id, SESSION_ID_SIZE);
-    assert_true(str_is(item[4].payload, "8"));
+    assert_true(item[2].target == APPEND_TOPIC && str_is(item[2].name, "chat:1"));
+    assert_memory_equal(item[2].except.p, F.session[3].id, SESSION_ID_SIZE);
+    assert_memory_equal(item[3].session, F.session[1].id, SESSION_ID_SIZE);
+    assert_true(str_is(item[5].payload, "8"));
 
     unsigned char bytes[1024];
     struct pack p = pack_into(bytes, sizeof(bytes));
@@ -64,7 +66,9 @@ static void each_item_has_its_answer(void **state)
     memcpy(r.session, F.session[0].id, SESSION_ID_SIZE);
     r.seq = 12, append_result_encode(&p, &r);
     r.seq = 0, r.code = CODE_MAILBOX_FULL, append_result_encode(&p, &r);
-    r = (struct append_result){.code = CODE_OK};
+    r = (struct append_result){.code = CODE_OK, .seq = 13};
+    pack_u32(&p, CODE_OK), pack_u32(&p, 1), append_result_encode(&p, &r);
+    r.seq = 0;
     pack_u32(&p, CODE_OK), pack_u32(&p, 1), append_result_encode(&p, &r);
     pack_u32(&p, CODE_SUBJECT_UNKNOWN), pack_u32(&p, 0);
     r.code = CODE_IDEMPOTENCY_CONFLICT;
@@ -81,7 +85,7 @@ static void each_item_has_its_answer(void **state)
              "\"duplicate\":false},{\"session\":\"%s\",\"status\":507,\"code\":\"mailbox_full\"}]},"
              "{\"status\":400,\"code\":\"bad_request\",\"detail\":\"one of session, subject and "
              "topic is needed\"},"
-             "{\"status\":501,\"code\":\"not_implemented\"},"
+             "{\"status\":201,\"seq\":13,\"duplicate\":false},"
              "{\"status\":404,\"code\":\"topic_unknown\"},"
              "{\"status\":400,\"code\":\"bad_request\",\"detail\":\"a JSON object is needed\"},"
              "{\"status\":202,\"seq\":null},"

@@ -96,11 +96,14 @@ static int rest_open_sized(uint64_t inbox, uint64_t reply)
         (struct conf_token_key){.kid = "main",
                                 .secret = (unsigned char *)"0123456789012345678901234567890123",
                                 .secret_len = 34};
-    R.namespaces[0] = (struct conf_namespace){.pattern = "chat:*"};
+    R.namespaces[0] =
+        (struct conf_namespace){.pattern = "chat:*", .history = 100, .ttl_ms = 3600000};
     F.conf.api_keys = R.keys;
     F.conf.napi_keys = 3;
     F.conf.token_keys = &R.token_key;
     F.conf.ntoken_keys = 1;
+    F.conf.max_topics = 100;
+    F.conf.publish_rate = 1000;
     F.conf.namespaces = R.namespaces;
     F.conf.nnamespaces = 1;
     F.conf.store_durability = CONF_DISK;

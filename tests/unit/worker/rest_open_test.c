@@ -12,17 +12,21 @@ static uint64_t expect_open(struct command_open *ret)
     return id;
 }
 
+/* The writer has put it into the store, with these topics, and says so. */
 static void answer_open(uint64_t id, const struct command_open *c, bool created)
 {
-    struct completion_session s = {.created = created,
-                                   .cursor = 1041,
-                                   .expires_ms = 1795434601123,
-                                   .ttl_ms = c->ttl_ms ? c->ttl_ms : 600000,
-                                   .subject = c->subject,
-                                   .name = c->name,
-                                   .attributes = c->attributes};
+    struct completion_session s = {.created = created};
+    struct session *row = &F.session[SESSIONS - 1];
+    *row = (struct session){.stream = SESSIONS,
+                            .start_seq = 1041,
+                            .expires_ms = 4102444800123,
+                            .ttl_ms = c->ttl_ms ? c->ttl_ms : 600000,
+                            .subject = c->subject,
+                            .name = c->name,
+                            .attributes = c->attributes};
+    memcpy(row->id, c->session, SESSION_ID_SIZE);
     memcpy(s.session, c->session, SESSION_ID_SIZE);
-    unsigned char bytes[4096];
+    unsigned char bytes[COMPLETION_SESSION_SIZE];
     struct pack p = pack_into(bytes, sizeof(bytes));
     completion_session_encode(&p, &s);
     complete(id, CODE_OK, bytes, pack_len(&p));
@@ -44,7 +48,7 @@ static void with_an_api_key(void **state)
     answer_open(id, &c, true);
     assert_answer(201, "\"subject\":\"alice\",\"name\":\"phone\",\"epoch\":\"9f86d081884c7d65\","
                        "\"cursor\":\"9f86d081884c7d65.1041\",\"ttl\":90,"
-                       "\"expires_at\":\"2026-11-23T11:50:01.123Z\",\"topics\":[],");
+                       "\"expires_at\":\"2100-01-01T00:00:00.123Z\",\"topics\":[],");
     assert_answer(201, "\"token\":\"rs1.");
     say_json("POST /v1/sessions", "{\"subject\":\"alice\",\"name\":\"phone\"}");
     id = expect_open(&c);
@@ -132,8 +136,54 @@ static void bad_bodies(void **state)
     }
     say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"news\"]}");
     assert_code(404, "topic_unknown");
-    say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"chat:1\"]}");
-    assert_code(501, "not_implemented");
+    expect_no_command();
+}
+
+static void with_topics(void **state)
+{
+    (void)state;
+    struct command_open c;
+    F.topic[0] = (struct topic){.stream = 101, .name = STR("chat:1")};
+    F.topic[1] = (struct topic){.stream = 100, .name = STR("chat:2")};
+    for (int i = 0; i < 2; i++) {
+        F.subscribed[i].mailbox = SESSIONS;
+        F.subscribed[i].s.topic = 100 + (uint64_t)i;
+    }
+    F.nsubscribed = 2;
+    F.conf.max_topics = 3;
+    say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"chat:2\",\"chat\\u003a1\"]}");
+    uint64_t id = expect_open(&c);
+    assert_true(str_is(c.topics, "\6chat:2\6chat:1"));
+    answer_open(id, &c, true);
+    assert_answer(201, "\"topics\":[\"chat:1\",\"chat:2\"]"); /* by name */
+    say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"chat:1\",\"chat:2\","
+                                  "\"chat:3\",\"chat:4\"]}");
+    assert_code(403, "limit_reached");
+    say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"chat:1\",\"news\"]}");
+    assert_code(404, "topic_unknown");
+    expect_no_command();
+}
+
+static void claims_open_topics(void **state)
+{
+    (void)state;
+    struct command_open c;
+    R.namespaces[0].join_claim = true;
+    F.conf.max_topics = 3;
+    say("POST /v1/sessions", bootstrap("[\"chat:1*\"]", ""), "{\"topics\":[\"chat:11\"]}");
+    expect_open(&c);
+    assert_true(str_is(c.topics, "\7chat:11"));
+    say("POST /v1/sessions", bootstrap("[\"chat:1*\"]", ""),
+        "{\"topics\":[\"chat:11\",\"chat:2\"]}");
+    assert_code(403, "forbidden");
+    say("POST /v1/sessions", bootstrap("", ""), "{\"topics\":[\"chat:11\"]}");
+    assert_code(403, "forbidden");
+    /* A key by its scope read:*, or not at all. */
+    say_json("POST /v1/sessions", "{\"subject\":\"a\",\"topics\":[\"chat:11\"]}");
+    expect_open(&c);
+    say("POST /v1/sessions", "Authorization: Bearer secret-3",
+        "{\"subject\":\"a\",\"topics\":[\"chat:11\"]}");
+    assert_code(403, "forbidden");
     expect_no_command();
 }
 
@@ -218,6 +268,8 @@ int main(void)
         T(anonymously_where_allowed),
         T(others_may_not),
         T(bad_bodies),
+        T(with_topics),
+        T(claims_open_topics),
         T(attributes_have_a_ceiling),
         T(what_the_writer_says),
         T(ids_are_random),
