@@ -14,8 +14,10 @@ static int set_up_shared(void **state)
 
 static void attach(struct fixture *f, uint64_t connection, bool takes)
 {
-    struct command_attach c = {
-        .connection = connection, .transport = STR("websocket"), .lease_ms = 30000, .takes = takes};
+    struct command_attach c = {.connection = connection,
+                               .transport = STR("websocket"),
+                               .lease_ms = 3600 * 1000,
+                               .takes = takes};
     memcpy(c.session, alice, SESSION_ID_SIZE);
     rig_attach(&f->rig, 0, &c);
     expect_code(f, CODE_OK);

@@ -41,8 +41,10 @@ static void add(struct work *w, uint64_t id, enum kind kind, bool hers, enum cod
 
 static void connect_as(struct work *w, struct rig *r, uint64_t connection)
 {
-    struct command_attach c = {
-        .connection = connection, .lease_ms = 60000, .transport = STR("websocket"), .takes = 1};
+    struct command_attach c = {.connection = connection,
+                               .lease_ms = 3600 * 1000,
+                               .transport = STR("websocket"),
+                               .takes = 1};
     memcpy(c.session, alice, SESSION_ID_SIZE);
     add(w, rig_attach(r, 0, &c), OTHER, false, CODE_OK);
 }

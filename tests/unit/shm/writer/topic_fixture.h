@@ -16,7 +16,8 @@
 
 #define NAMESPACES                                                                                 \
     "namespace \"t:*\" { }\n"                                                                      \
-    "namespace \"short:*\" { history = 2  ttl = \"10s\" }\n"                                       \
+    "namespace \"few:*\" { history = 2 }\n"                                                        \
+    "namespace \"short:*\" { ttl = \"20m\" }\n"                                                    \
     "namespace \"price:*\" { latest = true }\n"                                                    \
     "namespace \"typing:*\" { history = 0 }\n"
 
