@@ -5,10 +5,10 @@
  * over and remembers, so that the next one says skipped without a look at the store.
  *
  * Control records (rule 5) change the list of a live pick-up only; every read lists anew. That read
- * may have seen more than the feed has told yet: a page is ahead of it, or its list is of a batch
- * that is still to be published. So a record may be old news here. Join cursors tell: a session's
- * later subscription to a topic never has a smaller one, and when it ends, the store's last seq
- * (`walked`, where the record stands) is not below it.
+ * may have been of a transaction that the feed has not come to. A record before the pick-up's
+ * cursor is old news then. One behind it may be too, where the list is of a batch that is still to
+ * be published; it does no harm: the subscription it adds or takes away has handed out nothing yet,
+ * and the records that follow bring the list to where it was.
  */
 #include "worker/route_priv.h"
 
@@ -135,27 +135,16 @@ static bool stands(struct topic_subscription *const *at, uint64_t stream)
     return *at && topic_stream(*at) == stream;
 }
 
-static void remove_at(struct topic_subscription **at)
-{
-    struct topic_subscription *s = *at;
-    *at = s->next;
-    topic_unsubscribe(s);
-}
-
 void pickup_subscribed(struct pickup *p, const struct feed_subscribe *c)
 {
     struct topic_subscription **at = place_of(p, c->topic);
-    if (!is_news(p) || (stands(at, c->topic) && (*at)->join >= c->join))
+    if (!is_news(p) || stands(at, c->topic))
         return;
-    /* It begins at its join cursor whatever the pick-up's own is: should this be old news, of a
-     * subscription that has ended since, nothing behind that may pass for seen. */
-    struct topic_subscription *s = topic_subscribe(p, c->topic, c->name, c->join, c->join);
+    struct topic_subscription *s = topic_subscribe(p, c->topic, c->name, c->join);
     if (!s) {
         pickup_behind(p);
         return;
     }
-    if (stands(at, c->topic))
-        remove_at(at);
     s->next = *at;
     *at = s;
 }
@@ -163,13 +152,11 @@ void pickup_subscribed(struct pickup *p, const struct feed_subscribe *c)
 void pickup_unsubscribed(struct pickup *p, const struct feed_subscribe *c)
 {
     struct topic_subscription **at = place_of(p, c->topic);
-    uint64_t now = p->route->walked;
-    if (!is_news(p) || !stands(at, c->topic) || (*at)->join > now)
+    if (!is_news(p) || !stands(at, c->topic))
         return;
-    if ((*at)->join == now) /* this one, or one that was made right after it? */
-        pickup_behind(p);
-    else
-        remove_at(at);
+    struct topic_subscription *s = *at;
+    *at = s->next;
+    topic_unsubscribe(s);
 }
 
 /* The connection of c has taken the session. Who is still to take it does so later, and knows a

@@ -195,8 +195,7 @@ static int add_fresh(struct pass *pass, struct txn *t, const struct subscribed *
         if (err) /* a subscription to no topic */
             return err == -ENOENT ? -EUCLEAN : err;
     }
-    uint64_t begin = sub->join > pass->cursor ? sub->join : pass->cursor;
-    struct topic_subscription *s = topic_subscribe(p, sub->topic, topic.name, sub->join, begin);
+    struct topic_subscription *s = topic_subscribe(p, sub->topic, topic.name, sub->join);
     if (!s)
         return -ENOMEM;
     s->fresh = true;

@@ -111,10 +111,10 @@ static inline bool chain_holds(const struct chain *c, const struct message *m)
 /* --- route_topic.c --- */
 
 struct route_topic *topic_known(const struct route *r, uint64_t stream); /* or NULL */
-/* A reader of that topic, not on the pick-up's list yet. name: needed where the topic is not known
- * here. NULL: no memory. */
+/* A reader of that topic from here on, not on the pick-up's list yet. name: needed where the topic
+ * is not known here. NULL: no memory. */
 struct topic_subscription *topic_subscribe(struct pickup *p, uint64_t stream, struct str name,
-                                           uint64_t join, uint64_t begin);
+                                           uint64_t join);
 void topic_unsubscribe(struct topic_subscription *s); /* frees; it is on no list of a pick-up */
 
 /* --- route_feed.c --- */

@@ -32,8 +32,9 @@ static struct route_topic *make(struct route *r, uint64_t stream, struct str nam
 }
 
 struct topic_subscription *topic_subscribe(struct pickup *p, uint64_t stream, struct str name,
-                                           uint64_t join, uint64_t begin)
+                                           uint64_t join)
 {
+    uint64_t begin = join > p->cursor ? join : p->cursor;
     struct topic_subscription *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;

@@ -245,6 +245,16 @@ static int fake_page(struct txn *t, struct page *p)
         F.fail_reads--;
     if (fail && !F.fail_after)
         return F.fail_with;
+    p->nlost = 0;
+    for (size_t i = 0; i < p->nsources; i++) {
+        const struct page_source *source = &p->sources[i];
+        uint64_t trimmed = fake_trimmed(source->stream), had = fake_had(p, source);
+        if (trimmed > high)
+            trimmed = high;
+        if (had < trimmed)
+            p->lost[p->nlost++] =
+                (struct page_lost){.stream = source->stream, .from = had + 1, .to = trimmed};
+    }
     for (size_t i = 0; i < F.nstored && !more; i++) {
         const struct stored *s = &F.stored[i];
         const struct page_source *source = fake_source(p, s->stream);
@@ -275,16 +285,6 @@ static int fake_page(struct txn *t, struct page *p)
     p->ret_more = more;
     p->ret_cursor = more || high < at ? at : high;
     p->ret_count = count;
-    p->nlost = 0;
-    for (size_t i = 0; i < p->nsources; i++) {
-        const struct page_source *source = &p->sources[i];
-        uint64_t trimmed = fake_trimmed(source->stream), had = fake_had(p, source);
-        if (trimmed > high)
-            trimmed = high;
-        if (had < trimmed)
-            p->lost[p->nlost++] =
-                (struct page_lost){.stream = source->stream, .from = had + 1, .to = trimmed};
-    }
     return 0;
 }
 

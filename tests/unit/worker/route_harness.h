@@ -21,7 +21,7 @@ HARNESS_UNUSED static struct stored *store_put(uint64_t stream, uint64_t seq, ui
     assert_true(F.nstored < STORED_MAX);
     struct stored *s = &F.stored[F.nstored++];
     *s = (struct stored){.stream = stream, .seq = seq, .prev = prev, .flags = MESSAGE_TEXT};
-    strncpy(s->payload, payload, sizeof(s->payload) - 1);
+    snprintf(s->payload, sizeof(s->payload), "%.23s", payload);
     if (seq > F.last_seq)
         F.last_seq = seq;
     return s;
