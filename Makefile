@@ -61,6 +61,7 @@ $(LIB): $(OBJS)
 	$(AR) rcs $@ $^
 
 $(B)/obj/worker/rest_openapi.o: etc/openapi.json
+$(B)/obj/worker/rest_web.o: $(wildcard worker/web/*)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)

@@ -73,6 +73,7 @@ CONF(server_keepalive, DURATION, "server",  "keepalive",        "15s",      "1s"
 CONF(server_retry,     DURATION, "server",  "retry",            "2s",       "100ms", "10m",  LIVE,    "How soon an event stream's client is advised to connect again; up to twice as long, so that not all come at once.")
 CONF(server_heartbeat, DURATION, "server",  "heartbeat",        "25s",      "1s",    "10m",  LIVE,    "How often a WebSocket is asked whether it lives; after two and a half times as long without a word from it it is closed.")
 CONF(ticket_rotation,  DURATION, "server",  "ticket_rotation",  "1h",       "1s",    "3d",   LIVE,    "How often the key of TLS session tickets changes; a ticket resumes for twice as long.")
+CONF(server_example,   BOOL,     "server",  "example",          "false",    "",      "",     LIVE,    "Serve the example page at /example: for development.")
 CONF(server_drain,     DURATION, "server",  "drain",            "20s",      "0s",    "10m",  LIVE,    "Deadline of an orderly stop.")
 
 CONF(log_level,        ENUM,     "log",     "level",            "info",     "debug|info|warn|error", "", LIVE, "Least level written.")

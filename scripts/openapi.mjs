@@ -263,6 +263,20 @@ const publish = (operationId, what) => operation(operationId, {
     security: KEY, requestBody: publishBody('Envelope'), ...what, parameters: [...what.parameters, ...PUBLISH_HEADERS],
 });
 
+/** A file that is part of the server; If-None-Match with its ETag is answered 304. */
+function file(operationId, summary, type, problems = []) {
+    const text = { type: 'string' };
+    const made = operation(operationId, {
+        summary, problems, parameters: [inHeader('If-None-Match', 'The ETag of the copy that is there.', text)],
+        responses: {
+            200: { description: 'The file.', headers: { ...requestId, ETag: header('Names these bytes.', text) }, content: { [type]: { schema: text } } },
+            304: { description: 'The copy is still good.', headers: requestId },
+        },
+    });
+    delete made.responses[406]; // whatever Accept says
+    return made;
+}
+
 const cursorHeader = { 'Restante-Cursor': header('The answer\'s cursor.', ref('Cursor')) };
 
 const EVENTS = 'An event stream (WHATWG HTML, 9.2). Each message is `id: <cursor>`, `event: <its event>`, `data: <the Message>`; ephemerals have no ' +
@@ -472,6 +486,10 @@ const paths = {
     '/openapi.json': {
         get: operation('getDescription', { summary: 'This document.', responses: { 200: answer('It.', { type: 'object' }) }, problems: [] }),
     },
+    '/restante.js': { get: file('getClient', 'The JavaScript client, an ES module without dependencies.', 'text/javascript') },
+    '/restante.d.ts': { get: file('getClientTypes', 'Its TypeScript declarations.', 'application/typescript') },
+    '/example': { get: file('getExample', 'A page that shows the client, where server.example is set.', 'text/html', ['not_found']) },
+    '/example.js': { get: file('getExampleScript', 'Its script.', 'text/javascript', ['not_found']) },
 };
 
 const document = {

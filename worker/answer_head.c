@@ -29,7 +29,10 @@ void answer_head(struct buf *out, struct answer_date *d, const struct exchange *
 {
     buf_append_str(out, STR("Date: "));
     buf_append_z(out, answer_date(d));
-    buf_append_str(out, STR("\r\nServer: restante\r\nCache-Control: no-store\r\nX-Request-Id: "));
+    buf_append_str(out, STR("\r\nServer: restante\r\n"));
+    if (!ex->out_own_lines)
+        buf_append_str(out, STR("Cache-Control: no-store\r\n"));
+    buf_append_str(out, STR("X-Request-Id: "));
     buf_append_z(out, ex->request_id);
     buf_append_str(out, STR("\r\n"));
     bool bodiless = answer_bodiless(ex->out_status);

@@ -184,7 +184,8 @@ static void add_lines(struct exchange *ex)
     size_t before = b->len;
     if (b->error)
         return;
-    buf_append_str(b, STR(EXCHANGE_BROWSER_LINES));
+    if (!ex->out_own_lines)
+        buf_append_str(b, STR(EXCHANGE_BROWSER_LINES));
     cors_answer(ex);
     if (b->error) {
         b->len = before;

@@ -125,6 +125,7 @@ struct exchange {
     int out_status;
     enum code out_code;   /* CODE_OK, or why */
     const char *out_type; /* Content-Type; NULL: none */
+    bool out_own_lines;   /* out_head says what browsers and caches may do with it */
     struct buf out_head;  /* extra header lines, each "Name: value\r\n" */
     struct buf out_body;
     uint64_t out_bytes; /* of the body, for the log */

@@ -57,6 +57,10 @@ static const struct rest_route routes[] = {
     {METHOD_GET, "/readyz", REST_NO_BODY, NULL, ready_body, REST_JSON, true},
     {METHOD_GET, "/metrics", REST_NO_BODY, NULL, metrics_body, REST_TEXT, true},
     {METHOD_GET, "/openapi.json", REST_NO_BODY, NULL, openapi_body, REST_JSON, true},
+    {METHOD_GET, "/restante.js", REST_NO_BODY, NULL, web_body, REST_FILE, true},
+    {METHOD_GET, "/restante.d.ts", REST_NO_BODY, NULL, web_body, REST_FILE, true},
+    {METHOD_GET, "/example", REST_NO_BODY, NULL, web_body, REST_FILE, true},
+    {METHOD_GET, "/example.js", REST_NO_BODY, NULL, web_body, REST_FILE, true},
 };
 #define NROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -127,6 +131,8 @@ enum code rest_find(enum method method, struct str path, const struct rest_route
 /* Whether Accept allows what we make. */
 static bool acceptable(const struct exchange *ex)
 {
+    if (ex->route->produces == REST_FILE)
+        return true;
     if (ex->route->produces == REST_TEXT)
         return exchange_accepts(ex, TEXT_TYPE);
     if (ex->route->produces == REST_MESSAGES && exchange_accepts(ex, SSE_TYPE))

@@ -17,7 +17,8 @@ enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_NEEDS_BODY };
 enum rest_produces {
     REST_JSON, /* or MessagePack */
     REST_TEXT,
-    REST_MESSAGES /* as REST_JSON, or an event stream */
+    REST_MESSAGES, /* as REST_JSON, or an event stream */
+    REST_FILE      /* what the file is, whatever Accept says */
 };
 
 /* One row of the route table. */

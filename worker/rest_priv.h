@@ -173,6 +173,7 @@ void health_body(struct exchange *ex);
 void ready_body(struct exchange *ex);
 void metrics_body(struct exchange *ex);
 void openapi_body(struct exchange *ex);
+void web_body(struct exchange *ex);
 void admin_head(struct exchange *ex);
 void status_body(struct exchange *ex);
 void rotate_body(struct exchange *ex);
