@@ -7,20 +7,23 @@ struct seen {
     uint64_t seq[8192], stream[8192];
     uint16_t flags[8192];
     size_t n, stop_after; /* 0: never */
+    size_t nlost;         /* told by the first message */
 };
+
+static struct page p;
+static struct page_lost lost[PAGE_SOURCES];
+static struct seen seen;
 
 static bool on_message(void *arg, uint64_t stream, const struct message *m)
 {
     struct seen *s = arg;
+    if (s->n == 0)
+        s->nlost = p.nlost;
     s->seq[s->n] = m->seq;
     s->stream[s->n] = stream;
     s->flags[s->n++] = m->flags;
     return s->stop_after == 0 || s->n < s->stop_after;
 }
-
-static struct page p;
-static struct page_lost lost[PAGE_SOURCES];
-static struct seen seen;
 
 static void read_page(struct fixture *f, const struct page_source *sources, size_t n,
                       uint64_t cursor, size_t limit)
@@ -246,6 +249,7 @@ static void test_lost(void **state)
     read_page(f, &src, 1, 2, 100);
     assert_int_equal(seen.n, 3);
     assert_int_equal(p.nlost, 1);
+    assert_int_equal(seen.nlost, 1); /* known before what follows on it */
     assert_int_equal(p.lost[0].stream, src.stream);
     assert_int_equal(p.lost[0].from, 3);
     assert_int_equal(p.lost[0].to, 7);
