@@ -1,6 +1,8 @@
 /* pickup_topic_test - topics and fencing: what a pick-up hears of, and when. */
 #include "pickup_harness.h"
 
+#include "../failmalloc.h"
+
 #define A 101 /* topics */
 #define B 102
 
@@ -243,6 +245,119 @@ static void a_subscription_without_a_topic_is_no_consistent_store(void **state)
     assert_int_equal(c.code, CODE_UNAVAILABLE);
 }
 
+static void ephemerals_of_a_topic_reach_who_is_subscribed(void **state)
+{
+    (void)state;
+    struct client c = {.n = 0}, d = {.n = 0};
+    join_put(1, A, 0);
+    start(&c, 0);
+    start_at(&d, 1, 0, 10);
+    proceed();
+    feed_ephemeral(A, "typing");
+    struct message m = {.flags = MESSAGE_TEXT | MESSAGE_EPHEMERAL,
+                        .payload = STR("not for it"),
+                        .except = str_make(F.session[0].id, SESSION_ID_SIZE)};
+    struct feed_target t = {.stream = A, .flags = FEED_TARGET_TOPIC};
+    feed_message(&t, 1, &m);
+    feed_end(FEED_COMMIT);
+    publish(A, 1, 0, "stored");
+    proceed();
+    assert_int_equal(c.n, 2);
+    assert_int_equal(c.seq[0], 0);
+    assert_int_equal(c.seq[1], 1);
+    assert_false(c.flags[1] & MESSAGE_SKIPPED);
+    assert_int_equal(d.n, 0);
+    assert_int_equal(metric(METRIC_EPHEMERAL_MISSED), 0);
+}
+
+static int hear(void *arg)
+{
+    struct client *c = arg;
+    join(1, A);
+    feed_end(FEED_COMMIT);
+    proceed();
+    bool heard = c->p && c->p->topics;
+    leave_topic(1, A);
+    feed_end(FEED_COMMIT);
+    proceed();
+    return heard ? 0 : -ENOMEM;
+}
+
+/* Without memory for what the feed says the store says it again. */
+static void a_subscription_that_found_no_memory_is_read(void **state)
+{
+    (void)state;
+    struct client c = {.n = 0};
+    start(&c, 0);
+    proceed();
+    assert_int_equal(hear(&c), 0);
+    assert_int_equal(F.pages, 1);
+    for (unsigned long n = 1; n <= 2; n++) { /* the subscription, the topic */
+        failmalloc_arm(n);
+        assert_int_equal(hear(&c), 0);
+        assert_true(failmalloc_disarm());
+    }
+    assert_int_equal(F.pages, 3);
+}
+
+/* --- forms --- */
+
+struct taker {
+    struct pickup *p;
+    struct buf all; /* what it was handed, one behind the other */
+    struct str last;
+};
+
+static enum pickup_take take_object(void *arg, uint64_t stream, const struct message *m,
+                                    struct str object)
+{
+    struct taker *t = arg;
+    (void)stream;
+    (void)m;
+    t->last = object;
+    buf_append_str(&t->all, object);
+    return PICKUP_TAKEN;
+}
+
+static void take_pause(void *arg, uint64_t cursor, bool more)
+{
+    (void)arg;
+    (void)cursor;
+    (void)more;
+}
+
+static const struct pickup_ops takes = {.on_message = take_object, .on_pause = take_pause};
+
+static void each_form_is_made_once_for_all_who_want_it(void **state)
+{
+    (void)state;
+    struct taker t[2 * FORMS] = {{.p = NULL}};
+    join_put(1, A, 0);
+    for (int i = 0; i < 2 * FORMS; i++) {
+        const struct pickup_start s = {.session = &F.session[0],
+                                       .page_limit = 10,
+                                       .page_bytes = 1 << 20,
+                                       .form = (enum pickup_form)(i % FORMS)};
+        buf_init(&t[i].all, 4096);
+        assert_int_equal(pickup_start(F.route, &s, &takes, &t[i], &t[i].p), 0);
+    }
+    proceed();
+    publish(A, 1, 0, "hello");
+    proceed();
+    for (int i = 0; i < FORMS; i++) {
+        assert_ptr_equal(t[i].last.p, t[i + FORMS].last.p);
+        assert_non_null(memmem(t[i].last.p, t[i].last.n, "topic:chat:a", 12));
+        assert_non_null(memmem(t[i].last.p, t[i].last.n, "hello", 5));
+        for (int k = 0; k < i; k++)
+            assert_ptr_not_equal(t[i].last.p, t[k].last.p);
+    }
+    assert_int_equal(t[FORM_JSON].last.p[0], '{');
+    assert_non_null(
+        memmem(t[FORM_SOCKET_JSON].last.p, t[FORM_SOCKET_JSON].last.n, "\"t\":\"message\"", 13));
+    for (int i = 0; i < 2 * FORMS; i++)
+        buf_free(&t[i].all);
+}
+
 /* --- fencing --- */
 
 static void the_newer_one_fences_off_the_older_ones(void **state)
@@ -356,6 +471,9 @@ int main(void)
         TOPIC(truncation_names_its_topic_once),
         TOPIC(what_is_not_for_it_is_passed_over_on_the_feed),
         TOPIC(a_subscription_without_a_topic_is_no_consistent_store),
+        TOPIC(ephemerals_of_a_topic_reach_who_is_subscribed),
+        TOPIC(a_subscription_that_found_no_memory_is_read),
+        TOPIC(each_form_is_made_once_for_all_who_want_it),
         TOPIC(the_newer_one_fences_off_the_older_ones),
         TOPIC(one_without_a_connection_goes_when_somebody_takes_the_session),
         TOPIC(a_fence_in_a_lap_is_read_from_the_store),

@@ -104,19 +104,23 @@ static void what_the_row_knows_is_not_reported(void **state)
     assert_int_equal(told().touches, 0);
 }
 
+/* Fills the inbox; returns where it was, for what the writer would do. */
+static uint64_t fill_inbox(void)
+{
+    void *at;
+    uint64_t head = F.route->calls.inbox_head;
+    while (ring_prepare(&F.inbox, &F.route->calls.inbox_head, 60000, &at) == 0)
+        memset(at, 0, 60000);
+    while (ring_prepare(&F.inbox, &F.route->calls.inbox_head, 8, &at) == 0)
+        memset(at, 0, 8);
+    return head;
+}
+
 static void a_report_that_found_no_room_is_tried_again(void **state)
 {
     (void)state;
     struct session s = row(600000, 0);
-    void *at;
-    uint64_t head = F.route->calls.inbox_head;
-    size_t n = 0;
-    while (ring_prepare(&F.inbox, &F.route->calls.inbox_head, 60000, &at) == 0) {
-        memset(at, 0, 60000);
-        n++;
-    }
-    while (ring_prepare(&F.inbox, &F.route->calls.inbox_head, 8, &at) == 0)
-        memset(at, 0, 8);
+    uint64_t head = fill_inbox();
     route_touch(F.route, &s, 5);
     assert_int_equal(F.route->calls.inbox_head % 8, 0);
     F.route->calls.inbox_head = head; /* as if the writer had made room */
@@ -124,7 +128,6 @@ static void a_report_that_found_no_room_is_tried_again(void **state)
     struct told t = told();
     assert_int_equal(t.touches, 1);
     assert_int_equal(t.delivered, 5);
-    assert_true(n > 0);
 }
 
 /* --- parked polls --- */
@@ -320,12 +323,62 @@ static void each_stream_has_a_lease_of_its_own(void **state)
     assert_int_equal(F.route->touches.count, 0);
 }
 
+/* Rule 15: it takes the session once, with the first attachment that goes through. */
+static void a_connection_takes_the_session_once(void **state)
+{
+    (void)state;
+    struct session s = row(600000, 0);
+    const struct pickup_start start = {
+        .session = &s,
+        .page_limit = 10,
+        .page_bytes = 1000,
+        .transport = "poll",
+        .remote = "127.0.0.1:9",
+        .lease_ms = 4000,
+        .connection = 100,
+    };
+    struct pickup *p;
+    uint64_t head = fill_inbox();
+    assert_int_equal(pickup_start(F.route, &start, &ops, NULL, &p), 0);
+    pass_ms(500);
+    F.route->calls.inbox_head = head;
+    pass_ms(4000);
+    struct command_header h;
+    struct unpack body;
+    struct command_attach c;
+    int attached = 0;
+    for (; take_command(&h, &body) == COMMAND_ATTACH; attached++) {
+        assert_int_equal(command_attach_decode(&body, &c), 0);
+        assert_int_equal(c.connection, 100);
+        assert_int_equal(c.takes, attached == 0);
+    }
+    assert_in_range(attached, 2, 3);
+    pickup_stop(p);
+    assert_int_equal(take_command(&h, &body), COMMAND_DETACH);
+}
+
+static void what_all_polls_share_takes_nothing(void **state)
+{
+    (void)state;
+    struct session s = row(600000, 0);
+    struct pickup *p = park(&s, 30000, "r");
+    struct command_header h;
+    struct unpack body;
+    struct command_attach c;
+    assert_int_equal(take_command(&h, &body), COMMAND_ATTACH);
+    assert_int_equal(command_attach_decode(&body, &c), 0);
+    assert_int_equal(c.takes, 0);
+    pickup_stop(p);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, harness_open, harness_close)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_stream_has_a_lease_of_its_own, harness_open,
                                         harness_close),
+        T(a_connection_takes_the_session_once),
+        T(what_all_polls_share_takes_nothing),
         T(a_fresh_session_needs_no_touch),
         T(an_eighth_used_is_slid_once),
         T(delivery_is_reported_at_once_then_once_a_second),
