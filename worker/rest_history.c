@@ -73,7 +73,7 @@ static int read_forward(struct history *h, struct txn *t, uint64_t stream, uint6
 {
     struct route *r = h->ex->worker->route;
     const struct page_source source = {.stream = stream, .age_ms = age_of(h)};
-    struct page_lost lost;
+    struct page_lost lost = {.stream = stream};
     struct page page = {
         .cursor = h->given ? h->seq : floor,
         .published = &h->ex->worker->board->last_seq,

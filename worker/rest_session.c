@@ -27,7 +27,7 @@ static int topics_member(struct exchange *ex, struct txn *t, const struct sessio
 {
     const struct route_store_ops *ops = route_ops(ex->worker->route);
     struct subscribed has[TOPICS_SHOWN];
-    struct str name[TOPICS_SHOWN];
+    struct str name[TOPICS_SHOWN] = {{NULL, 0}};
     int n = ops->subscribed(t, s->stream, has, TOPICS_SHOWN);
     for (int i = 0; i < n; i++) {
         struct topic topic;
