@@ -6,6 +6,7 @@ import { EventStream } from './lib/events.js';
 import { payloads, problem, status } from './lib/expect.js';
 import { H2 } from './lib/h2.js';
 import { bothGrades, parked, withServer } from './lib/harness.js';
+import { connect } from './lib/socket.js';
 import { until } from './lib/wait.js';
 
 const exclusive = { sections: { session: { exclusive: true } }, titled: [['namespace', 'chat:*', {}]] };
@@ -47,6 +48,15 @@ const ROADS = {
             close: () => stream.close(),
         };
     },
+    'a WebSocket': (server, session) => {
+        const opened = connect(server, session);
+        return {
+            taken: async () => { await opened; await seen(server, session, 'websocket'); },
+            lost: async () => assert.equal((await (await opened).closed).code, 4409),
+            got: async () => (await (await opened).got(1)).map((message) => message.data),
+            close: async () => (await opened).close(),
+        };
+    },
 };
 
 /** Exactly one connection shows, of this transport. */
@@ -74,6 +84,23 @@ bothGrades('an exclusive session', exclusive, (check) => {
             });
         }
     }
+
+    check('what an older socket asks is refused, and it is closed', async (server) => {
+        const { client } = server;
+        const { session, cursor } = await client.session('stale');
+        const old = await connect(server, session, { cursor });
+        await seen(server, session, 'websocket');
+        const { cursor: at } = status(await client.send(session, { data: 1 }), 201).json;
+        await old.got(1);
+        const mine = await connect(server, session, { cursor });
+        await mine.got(1);
+        // Its word may arrive before it knows: then it is told, else it is gone.
+        const answer = await old.ask('ack', { cursor: at }).catch(() => ({ code: 'superseded' }));
+        if (answer.t !== 'ok') assert.equal(answer.code, 'superseded');
+        assert.equal((await old.closed).code, 4409);
+        assert.equal((await mine.ask('ack', { cursor: at })).t, 'ok');
+        await mine.close();
+    });
 
     check('many that come at once: one of them has it, the others are told', async (server) => {
         const { session } = await server.client.session('crowd');
