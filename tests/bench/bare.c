@@ -4,10 +4,13 @@
  *   bare PORT PROCESSES
  *
  * A poll (a GET) is parked under its session until a POST to that session answers it, in the same
- * process; so polls want one process. Everything else is answered at once.
+ * process; so polls want one process. Everything else is answered at once. A WebSocket is greeted,
+ * and sent a frame for each POST to its session or to any topic, with one send each; what it says
+ * is not read. WebSockets want one process too.
  */
 #include "tests/bench/bench.h"
 
+#include <openssl/evp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -19,7 +22,8 @@
 
 struct connection {
     int fd;
-    bool parked;
+    bool parked, socket;
+    size_t at; /* in sockets */
     char session[SESSION_MAX];
     size_t len, cap;
     char *in;
@@ -29,6 +33,8 @@ struct bare {
     int epoll, listen;
     uint64_t seq;
     struct connection *parked[PARKED]; /* by a hash of the session; a clash is overwritten */
+    struct connection **sockets;
+    size_t nsockets;
 };
 
 static struct connection **slot(struct bare *b, const char *session)
@@ -51,18 +57,93 @@ static void reply(struct connection *c, const char *status, uint64_t seq, const 
         die("send");
 }
 
+static size_t message(char *text, size_t size, const char *first, const char *stream, uint64_t seq,
+                      const char *payload, size_t n)
+{
+    unsigned long long s = seq;
+    return (size_t)snprintf(
+        text, size,
+        "{%s\"seq\":%llu,\"prev\":%llu,\"cursor\":\"" EPOCH
+        ".%llu\",\"stream\":\"%s\",\"id\":\"%llu\",\"event\":\"message\","
+        "\"time\":\"2026-11-23T11:50:01.123Z\",\"publisher\":\"backend\",\"content_type\":"
+        "\"text/plain\",\"data\":\"%.*s\"}",
+        first, s, s - 1, s, stream, s, n < 512 ? (int)n : 512, payload);
+}
+
 static void deliver(struct connection *c, uint64_t seq, const char *payload, size_t n)
 {
-    char body[1024];
-    unsigned long long s = seq;
-    snprintf(body, sizeof(body),
-             "{\"messages\":[{\"seq\":%llu,\"prev\":%llu,\"cursor\":\"" EPOCH
-             ".%llu\",\"stream\":\"mailbox\",\"id\":\"%llu\",\"event\":\"message\","
-             "\"time\":\"2026-11-23T11:50:01.123Z\",\"publisher\":\"backend\",\"content_type\":"
-             "\"text/plain\",\"data\":\"%.*s\"}],\"cursor\":\"" EPOCH ".%llu\",\"more\":false}",
-             s, s - 1, s, s, n < 512 ? (int)n : 512, payload, s);
+    char one[1024], body[1200];
+    message(one, sizeof(one), "", "mailbox", seq, payload, n);
+    snprintf(body, sizeof(body), "{\"messages\":[%s],\"cursor\":\"" EPOCH ".%llu\",\"more\":false}",
+             one, (unsigned long long)seq);
     c->parked = false;
     reply(c, "200 OK", seq, body);
+}
+
+/* --- WebSockets --- */
+
+/* One that has just left is dropped once that is read. */
+static void send_frame(struct connection *c, const char *frame, size_t n)
+{
+    if (send(c->fd, frame, n, MSG_NOSIGNAL) != (ssize_t)n && errno != ECONNRESET && errno != EPIPE)
+        die("send");
+}
+
+/* text begins 4 bytes into room; the frame's head goes before it. */
+static const char *framed(char *room, size_t *n)
+{
+    size_t head = *n < 126 ? 2 : 4;
+    char *frame = room + 4 - head;
+    frame[0] = (char)0x81;
+    frame[1] = (char)(*n < 126 ? *n : 126);
+    if (head == 4) {
+        frame[2] = (char)(*n >> 8);
+        frame[3] = (char)*n;
+    }
+    *n += head;
+    return frame;
+}
+
+static void upgrade(struct bare *b, struct connection *c, const char *head)
+{
+    const char *key = strcasestr(head, "\r\nSec-WebSocket-Key:");
+    char text[512], accept[64];
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (!key || sscanf(key + 20, " %63[^\r]", accept) != 1)
+        die("an upgrade without a key");
+    int n = snprintf(text, sizeof(text), "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", accept);
+    EVP_Digest(text, (size_t)n, hash, &len, EVP_sha1(), NULL);
+    EVP_EncodeBlock((unsigned char *)accept, hash, (int)len);
+    n = snprintf(text, sizeof(text),
+                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: restante.v1.json\r\n\r\n",
+                 accept);
+    send_frame(c, text, (size_t)n);
+    size_t hello = (size_t)snprintf(text + 4, sizeof(text) - 4,
+                                    "{\"t\":\"hello\",\"session\":\"%s\",\"cursor\":\"" EPOCH
+                                    ".0\",\"heartbeat\":25}",
+                                    c->session);
+    const char *frame = framed(text, &hello);
+    send_frame(c, frame, hello);
+    c->socket = true;
+    c->at = b->nsockets;
+    b->sockets = realloc(b->sockets, (b->nsockets + 1) * sizeof(*b->sockets));
+    b->sockets[b->nsockets++] = c;
+    *slot(b, c->session) = c;
+}
+
+/* To the socket of the session, or to all. */
+static void push(struct bare *b, struct connection *to, uint64_t seq, const char *payload, size_t n)
+{
+    char room[1024];
+    size_t len = message(room + 4, sizeof(room) - 4, "\"t\":\"message\",",
+                         to ? "mailbox" : "topic:bench:fan", seq, payload, n);
+    const char *frame = framed(room, &len);
+    if (to)
+        send_frame(to, frame, len);
+    for (size_t i = 0; !to && i < b->nsockets; i++)
+        send_frame(b->sockets[i], frame, len);
 }
 
 static void serve(struct bare *b, struct connection *c, const char *head, const char *payload,
@@ -70,6 +151,10 @@ static void serve(struct bare *b, struct connection *c, const char *head, const 
 {
     char session[SESSION_MAX] = "";
     sscanf(head, "%*s /v1/sessions/%63[^/ ]", session);
+    if (sscanf(head, "GET /v1/socket?session=%63[^ &]", c->session) == 1) {
+        upgrade(b, c, head);
+        return;
+    }
     if (strncmp(head, "GET ", 4) == 0) {
         memcpy(c->session, session, sizeof(session));
         c->parked = true;
@@ -77,22 +162,33 @@ static void serve(struct bare *b, struct connection *c, const char *head, const 
         return;
     }
     uint64_t seq = ++b->seq;
+    bool topic = strncmp(head, "POST /v1/topics/", 16) == 0;
     struct connection *reader = *slot(b, session);
-    if (session[0] && reader && reader->parked && strcmp(reader->session, session) == 0)
-        deliver(reader, seq, payload, n);
+    if (topic)
+        push(b, NULL, seq, payload, n);
+    else if (session[0] && reader && strcmp(reader->session, session) == 0) {
+        if (reader->socket)
+            push(b, reader, seq, payload, n);
+        else if (reader->parked)
+            deliver(reader, seq, payload, n);
+    }
     char body[256];
     unsigned long long s = seq;
     snprintf(body, sizeof(body),
              "{\"seq\":%llu,\"cursor\":\"" EPOCH
              ".%llu\",\"stream\":\"mailbox\",\"durability\":\"memory\",\"duplicate\":false}",
              s, s);
-    reply(c, session[0] ? "201 Created" : "200 OK", seq, body);
+    reply(c, session[0] || topic ? "201 Created" : "200 OK", seq, body);
 }
 
 static void drop(struct bare *b, struct connection *c)
 {
-    if (c->parked && *slot(b, c->session) == c)
+    if (c->session[0] && *slot(b, c->session) == c)
         *slot(b, c->session) = NULL;
+    if (c->socket) {
+        b->sockets[c->at] = b->sockets[--b->nsockets];
+        b->sockets[c->at]->at = c->at;
+    }
     close(c->fd);
     free(c->in);
     free(c);
@@ -113,6 +209,8 @@ static void on_readable(struct bare *b, struct connection *c)
         drop(b, c);
         return;
     }
+    if (c->socket)
+        return;
     c->len += (size_t)n;
     size_t at = 0;
     for (;;) {

@@ -1,7 +1,8 @@
 // The figures, with their conditions: our own load programs against a server of its own, and `bare`
-// as the ceiling in the same run. At most two minutes in all.
+// as the ceiling in the same run. A few minutes in all.
 //
-//   node bench.js [publish batch polls parked sessions store h2publish h2polls h2parked tls streams]
+//   node bench.js [publish batch polls parked sessions store h2publish h2polls h2parked tls streams
+//                  fanout unicast idle connects]
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -12,6 +13,7 @@ import {
     GRADES, MARK, PAYLOAD, SECONDS, SIZE, dir, file, k, load, measure, open, pidsOf, request, row, told, withBare, withServer,
 } from './lib.js';
 import { ROADS } from './roads.js';
+import { SOCKET_BENCHES } from './sockets.js';
 
 const BENCHES = {
     async publish() {
@@ -109,6 +111,7 @@ const BENCHES = {
         });
     },
     ...ROADS,
+    ...SOCKET_BENCHES,
 };
 
 const wanted = process.argv.slice(2);

@@ -82,14 +82,14 @@ export async function withServer(grade, body, sections = {}, more = {}) {
     }
 }
 
-/** Opens n sessions, many at once. */
-export async function open(server, n) {
+/** Opens n sessions, many at once; more: as Client.session. */
+export async function open(server, n, more = {}) {
     const made = [];
     let next = 0;
     const one = async () => {
         while (next < n) {
             const i = next++;
-            made[i] = await server.client.session(`s${i}`);
+            made[i] = await server.client.session(`s${i}`, more);
         }
     };
     await Promise.all(Array.from({ length: 64 }, one));
