@@ -271,8 +271,10 @@ int ws_lws_adopt(struct ws *c, const struct ws_handshake *handshake)
     l->handshake = handshake;
     err = ws_lws_feed(c, (const unsigned char *)request, (size_t)n, NULL, &code);
     l->handshake = NULL;
-    if (!err)
-        err = c->established ? road_answers(c) : -ENOMEM;
+    if (!err && c->established)
+        err = road_answers(c);
+    else if (!err || err == -EPROTO)
+        err = -ENOMEM; /* the request is ours: memory is all it can lack */
     if (err)
         ws_lws_drop(c);
     return err;

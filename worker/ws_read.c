@@ -12,6 +12,8 @@
 #include "worker/worker.h"
 #include "worker/ws_priv.h"
 
+#define CLOSE_MAX 4999 /* RFC 6455 7.4.2 */
+
 /* --- messages --- */
 
 static void hold(struct ws *c, size_t n)
@@ -75,12 +77,7 @@ void ws_on_payload(struct ws *c, bool binary, struct str bytes, bool last)
 
 /* --- the peer's close --- */
 
-static bool code_is_fine(unsigned code)
-{
-    return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) ||
-           (code >= 3000 && code <= 4999);
-}
-
+/* libwebsockets has made WS_PROTOCOL_ERROR of the codes that mean nothing, but knows no largest. */
 void ws_on_peer_close(struct ws *c, struct str payload)
 {
     const unsigned char *p = (const unsigned char *)payload.p;
@@ -88,7 +85,7 @@ void ws_on_peer_close(struct ws *c, struct str payload)
     c->peer_closed = true;
     if (payload.n > 2 && !utf8_valid(str_make(payload.p + 2, payload.n - 2)))
         ws_finish(c, WS_BAD_UTF8, METRIC_SOCKET_CLOSED_PROTOCOL);
-    else if (code && !code_is_fine(code))
+    else if (code > CLOSE_MAX || code == WS_PROTOCOL_ERROR)
         ws_finish(c, WS_PROTOCOL_ERROR, METRIC_SOCKET_CLOSED_PROTOCOL);
     else
         ws_finish(c, code, METRIC_SOCKET_CLOSED_PEER);
