@@ -187,3 +187,96 @@ withServer('a page with a hundred long-polls', { grade: 'memory', tls: true, wor
         await page.close();
     }, 60);
 });
+
+const CHAT = [['namespace', 'chat:*', { history: 1000, publish: 'client' }]];
+
+/** A WebSocket inside the page that connects again from its cursor: window.seen, .controls, .answers, .ws. */
+const openSocket = (page, url, protocols, more = '') => page.evaluate(([where, offered, query]) => {
+    Object.assign(window, { seen: [], controls: [], answers: [], codes: [], cursor: '' });
+    window.connect = () => {
+        const ws = new WebSocket(`${where}${query}${window.cursor && `&cursor=${window.cursor}`}`, offered);
+        window.ws = ws;
+        ws.onmessage = (event) => {
+            const object = JSON.parse(event.data);
+            if (object.cursor && object.t !== 'ok') window.cursor = object.cursor;
+            if (object.t === 'message') window.seen.push(object);
+            else if (object.t === 'ok' || object.t === 'error') window.answers.push(object);
+            else window.controls.push(object);
+        };
+        ws.onclose = (event) => {
+            window.codes.push(event.code);
+            if (![1000, 1001, 1008, 4409].includes(event.code)) setTimeout(window.connect, 50);
+        };
+    };
+    window.connect();
+}, [url, protocols, more]);
+
+const bearer = (token) => `restante.bearer.${Buffer.from(token).toString('base64url')}`;
+const seenData = (page) => page.evaluate(() => window.seen.map((message) => message.data));
+
+withServer('a WebSocket of a page', { grade: 'memory', tls: true, titled: CHAT }, (check) => {
+    for (const encrypted of [false, true]) {
+        check(`subscribes, publishes and comes back after deaths${encrypted ? ', over TLS' : ''}`, async (server) => {
+            const { client } = server;
+            const page = await pageOf(away.origin);
+            const { session, token, cursor } = await client.session('page');
+            const topic = `chat:page-${encrypted}`;
+            const url = `${(encrypted ? server.tls.url : server.url).replace('http', 'ws')}/v1/socket?session=${session}`;
+            if (encrypted) await openSocket(page, url, ['restante.v1.json', bearer(token)]);
+            else await openSocket(page, `${url}&access_token=${token}`, []);
+            await until('hello', () => page.evaluate(() => window.controls.length === 1), 20);
+            assert.deepEqual(await page.evaluate(() => window.controls[0]), { t: 'hello', session, cursor, heartbeat: 25 });
+            assert.equal(await page.evaluate(() => window.ws.protocol), encrypted ? 'restante.v1.json' : '');
+            assert.equal(await page.evaluate(() => window.ws.extensions), '');
+            await page.evaluate((name) => window.ws.send(JSON.stringify({ t: 'subscribe', n: 1, topic: name })), topic);
+            await until('it is subscribed', () => page.evaluate(() => window.answers.length === 1));
+            let n = 0;
+            const publish = async (count) => {
+                for (const end = n + count; n < end; n++) {
+                    await until(`message ${n} is in`, async () => {
+                        const answer = await client.post(`/v1/topics/${encodeURIComponent(topic)}/messages`, { data: n }, { headers: { 'Idempotency-Key': `k${n}` } })
+                            .catch(() => null);
+                        return answer && (answer.status === 201 || answer.status === 200);
+                    }, 20);
+                }
+            };
+            const arrived = () => until('the page has them', async () => (await seenData(page)).length >= n, 30);
+            await publish(10);
+            await arrived();
+            for (const worker of ['0', '1']) {
+                const successor = server.replace(worker);
+                await publish(10);
+                await successor;
+                await arrived();
+            }
+            assert.deepEqual(await seenData(page), Array.from({ length: n }, (_, i) => i));
+            // What it says itself comes to it like all the rest.
+            await until('it is open', () => page.evaluate(() => window.ws.readyState === WebSocket.OPEN));
+            await page.evaluate((name) => window.ws.send(JSON.stringify({ t: 'publish', n: 2, topic: name, data: { said: 'grüß' } })), topic);
+            await until('it hears itself', async () => (await seenData(page)).length === n + 1);
+            assert.deepEqual((await seenData(page)).at(-1), { said: 'grüß' });
+            assert.equal(await page.evaluate(() => window.answers.at(-1).re), 2);
+            // Its session ends.
+            status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
+            await until('it is closed for good', () => page.evaluate(() => window.codes.at(-1) === 1001), 20);
+            await page.close();
+        }, 90);
+    }
+});
+
+withServer('a WebSocket where origins are listed', { grade: 'memory', sections: { cors: { origins: [home.origin] } } }, (check) => {
+    check('opens for their pages, and for no others', async (server) => {
+        const { session, token } = await server.client.session('page');
+        const url = `${server.url.replace('http', 'ws')}/v1/socket?session=${session}&access_token=${token}`;
+        for (const [origin, opens] of [[home.origin, true], [away.origin, false]]) {
+            const page = await pageOf(origin);
+            const opened = await page.evaluate((where) => new Promise((resolve) => {
+                const ws = new WebSocket(where);
+                ws.onmessage = () => resolve(true);
+                ws.onerror = () => resolve(false);
+            }), url);
+            assert.equal(opened, opens, origin);
+            await page.close();
+        }
+    });
+});
