@@ -63,10 +63,39 @@ static void some_do_not_get_it(void **state)
     buf_free(&scratch);
 }
 
+static void items_of_batches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int n; /* as above */
+    } rows[] = {
+        {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"" A "\"]}", 1},
+        {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"x\"]}", -1},
+        {"{\"session\":\"abc\",\"data\":1,\"except\":[\"" A "\"]}", -1},
+        {"{\"session\":\"abc\",\"data\":1,\"except\":null}", 0},
+    };
+    struct buf scratch;
+    buf_init(&scratch, 4096);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct datum v;
+        struct envelope e;
+        struct envelope_error error;
+        assert_int_equal(datum_check(ENCODING_JSON, str_of(rows[i].text), &v), 0);
+        assert_int_equal(envelope_decode(&v, 0, LIMIT, &scratch, &e, &error), rows[i].n >= 0);
+        if (rows[i].n >= 0)
+            assert_int_equal(e.except.n, rows[i].n * 16);
+        else
+            assert_int_equal(error.code, CODE_BAD_REQUEST);
+    }
+    buf_free(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(some_do_not_get_it),
+        cmocka_unit_test(items_of_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

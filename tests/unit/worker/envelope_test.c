@@ -172,10 +172,6 @@ static const struct {
     {"{\"session\":\"a\",\"data\":1,\"key\":\"\"}", 0, "", ""},
     {"{\"session\":\"a\",\"data\":1,\"key\":1}", 0, "", ""},
     {"{\"session\":\"a\"}", 0, "", ""},
-    {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"AAAAAAAAAAAAAAAAAAAAAQ\"]}", APPEND_TOPIC,
-     "chat:1", ""},
-    {"{\"topic\":\"chat:1\",\"data\":1,\"except\":[\"x\"]}", 0, "", ""},
-    {"{\"session\":\"abc\",\"data\":1,\"except\":[\"AAAAAAAAAAAAAAAAAAAAAQ\"]}", 0, "", ""},
     {"1", 0, "", ""},
     {"[]", 0, "", ""},
 };
