@@ -41,8 +41,8 @@ static void release(struct pickup *p)
     struct route *r = p->route;
     unqueue_turn(p);
     touch_unpark(p);
-    struct topic_subscription *s;
-    while ((s = p->topics)) {
+    while (p->topics) {
+        struct topic_subscription *s = p->topics;
         p->topics = s->next;
         topic_unsubscribe(s);
     }

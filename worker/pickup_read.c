@@ -299,7 +299,8 @@ static void settle_topics(struct pass *pass)
 {
     struct pickup *p = pass->p;
     struct topic_subscription *s, **at = &p->topics;
-    while ((s = p->topics)) {
+    while (p->topics) {
+        s = p->topics;
         p->topics = s->next;
         if (!s->kept)
             topic_unsubscribe(s);
