@@ -1,6 +1,7 @@
 /* rig - see rig.h. Included by the tests, so that each is one program. */
 #include "rig.h"
 
+#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ void rig_open(struct rig *r, const char *extra)
     }
     buf_init(&r->body, 1 << 20);
     log_init(LOG_ERROR + 1, STDERR_FILENO, "writer", -1); /* refusals here are meant */
-    snprintf(r->dir, sizeof(r->dir), "/tmp/restante-rig-XXXXXX");
+    snprintf(r->dir, sizeof(r->dir), "/dev/shm/restante-rig-XXXXXX");
     must(mkdtemp(r->dir));
     struct buf text, report;
     buf_init(&text, 65536);
@@ -64,6 +65,12 @@ void rig_restart(struct rig *r)
     rig_memory(r);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
 void rig_close(struct rig *r)
 {
     for (int i = 0; i < 2; i++)
@@ -73,9 +80,7 @@ void rig_close(struct rig *r)
     board_unmap(r->board);
     conf_free(r->conf);
     buf_free(&r->body);
-    char cmd[128];
-    snprintf(cmd, sizeof(cmd), "rm -rf %s", r->dir);
-    must(system(cmd) == 0);
+    must(nftw(r->dir, remove_one, 4, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 struct writer *rig_writer(struct rig *r)
