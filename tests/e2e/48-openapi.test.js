@@ -206,6 +206,13 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
         await refused('bad_request', 'GET', '/v1/socket');
     });
 
+    check('files', async () => {
+        await good('GET', '/restante.js');
+        await good('GET', '/restante.d.ts');
+        await refused('not_found', 'GET', '/example');
+        await refused('not_found', 'GET', '/example.js');
+    });
+
     check('every bad credential, everywhere', async () => {
         const sign = (claims, header) => mint(server.tokenKey, claims, header);
         const bad = {
@@ -239,8 +246,8 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
             const method = operation.method.toUpperCase();
             const target = fill(operation, { session, subject: 'alice' });
             const body = bodyOf(operation);
-            await refused('not_acceptable', method, target, { body, headers: { Accept: 'image/png' } });
             const described = (code) => description.allAnswers().some((one) => one.startsWith(`${operation.operationId} `) && one.endsWith(` ${code}`));
+            if (described('not_acceptable')) await refused('not_acceptable', method, target, { body, headers: { Accept: 'image/png' } });
             if (described('session_unknown')) await refused('session_unknown', method, fill(operation), { body });
             if (described('unsupported_media_type')) await refused('unsupported_media_type', method, target, { body: 'x', headers: { 'Content-Type': 'text/x' } });
             if (described('too_large')) await refused('too_large', method, target, { body: JSON.stringify({ data: 'x'.repeat(BODY_MAX) }), headers: { 'Content-Type': 'application/json' } });
@@ -314,8 +321,18 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
 });
 
 withServer('what retention took, and who was superseded', {
-    grade: 'memory', sections: { session: { mailbox_messages: 2, mailbox_overflow: 'drop_oldest', exclusive: true } },
+    grade: 'memory', sections: { session: { mailbox_messages: 2, mailbox_overflow: 'drop_oldest', exclusive: true }, server: { example: true } },
 }, (check, server) => {
+    check('files, and that they are the same still', async () => {
+        for (const path of ['/restante.js', '/restante.d.ts', '/example', '/example.js']) {
+            const first = await server.client.get(path, { credential: null });
+            assert.equal(first.status, 200);
+            const again = await server.client.get(path, { credential: null, headers: { 'If-None-Match': first.headers.etag } });
+            assert.equal(again.status, 304);
+            for (const answer of [first, again]) description.judge(description.operation('GET', path), answer);
+        }
+    });
+
     check('a newer poll of an exclusive session', async () => {
         const { session } = await server.client.session();
         const target = `/v1/sessions/${session}/messages?wait=60`;
