@@ -6,8 +6,7 @@
 struct seen {
     uint64_t seq[8192], stream[8192];
     uint16_t flags[8192];
-    size_t n, stop_after; /* 0: never */
-    size_t nlost;         /* told by the first message */
+    size_t n, stop_after, nlost; /* stop_after 0: never; nlost: known at the first message */
 };
 
 static struct page p;
