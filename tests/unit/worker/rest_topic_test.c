@@ -9,6 +9,8 @@
 
 static char *scopes_some[] = {"read:chat:b*", "read:chat:a", "publish:chat:a", "sessions:*"};
 
+static char *scopes_other[] = {"read:chat:a", "publish:*", "read:chat:b*", "read:none"};
+
 static int open_topics(void **state)
 {
     static const char *const names[] = {"chat:a", "chat:ab", "chat:b", "chat:b:1", "news", "z"};
@@ -103,6 +105,8 @@ static void lists(void **state)
     assert_list("?prefix=chat:b:", "chat:b:1 ", "null");
     assert_list("?prefix=chat", "chat:a chat:b chat:b:1 ", "null");
     assert_list("?prefix=news", "", "null");
+    R.keys[0].scopes = scopes_other;
+    assert_list("", "chat:a chat:b chat:b:1 ", "null");
     static const char *const bad[] = {"limit=0", "limit=1001", "prefix=%00", "after=%0",
                                       "after=a&after=b"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
