@@ -74,11 +74,11 @@ export interface Published {
   duplicate?: boolean;
 }
 
-/** A refusal has a code of the API and, over HTTP, a status. Trouble on the road has neither status
+/** A refusal has a code of the API and, over HTTP, a status (null: by WebSocket). Trouble on the road has neither status
  * nor detail that matters: lost, mute, slow, doubt, hasty; garbage is what no server says. */
 export interface RestanteError extends Error {
   code: string;
-  status?: number;
+  status?: number | null;
   detail?: string;
   retry_after_ms?: number;
 }

@@ -294,6 +294,7 @@ export class Restante {
 
     const run = async () => {
       if (options.session) resume(options);
+      await null; // listeners first
       await restore();
       while (box.state !== CLOSED) {
         try {
@@ -502,7 +503,7 @@ export class Restante {
 
     const answer = (t, { re, ...what }) => {
       const one = asks.find((other) => other.n === re && other.by === socket);
-      const error = t === 'error' && failure(what.code, { status: 400, ...what });
+      const error = t === 'error' && failure(what.code, { status: null, ...what });
       if (one) settle(one, error, what);
       else if (error) emit('error', error);
       drain();
