@@ -115,7 +115,7 @@ void socket_closing(struct socket *s)
 void socket_truncated(struct socket *s, const struct pickup_lost *lost, size_t n)
 {
     struct buf json, b;
-    struct str frame;
+    struct str frame = {NULL, 0};
     begin(&json, "truncated");
     buf_append_z(&json, ",\"streams\":[");
     for (size_t i = 0; i < n; i++) {
