@@ -145,8 +145,15 @@ static void test_except(void **state)
     unsigned char *p = encoded(&m, &n);
     assert_int_equal(p[24], 1);
     assert_int_equal(message_decode(p, n, &got), 0);
-    /* None is not written at all; more than there can be; more than there are. */
-    static const uint8_t bad[] = {0, MESSAGE_EXCEPT_MAX + 1, 255, 10};
+    p[24] = 10; /* more than there are */
+    assert_int_equal(message_decode(p, n, &got), -EBADMSG);
+    free(p);
+    static const char zeros[300 * SESSION_ID_SIZE];
+    m.payload = str_make(zeros, sizeof(zeros));
+    p = encoded(&m, &n);
+    assert_int_equal(message_decode(p, n, &got), 0);
+    /* None is not written at all; more than there can be, though the bytes are there. */
+    static const uint8_t bad[] = {0, MESSAGE_EXCEPT_MAX + 1, 255};
     for (size_t i = 0; i < sizeof(bad); i++) {
         p[24] = bad[i];
         assert_int_equal(message_decode(p, n, &got), -EBADMSG);
