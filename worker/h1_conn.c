@@ -248,6 +248,8 @@ void h1_settle(struct h1 *c)
 static void read_some(struct h1 *c)
 {
     struct h1_server *s = c->server;
+    if (c->leaving)
+        return; /* what comes now is not ours */
     ssize_t n = wire_read(&c->wire, s->scratch, sizeof(s->scratch));
     if (n < 0) {
         c->failed = n != -EAGAIN;

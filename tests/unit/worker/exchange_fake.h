@@ -17,7 +17,8 @@ static struct {
     struct metric_block *metrics;
     struct exchange ex;
     struct header headers[8];
-    int answers, begins, writes, ends, parks, heads, bodies, gone, sent;
+    int answers, begins, writes, ends, parks, heads, bodies, gone, sent, handed;
+    bool may_upgrade;
 } F;
 
 static void fake_answer(struct exchange *ex)
@@ -52,6 +53,18 @@ static void fake_parked(struct exchange *ex)
     F.parks++;
 }
 
+static bool fake_may_upgrade(const struct exchange *ex)
+{
+    (void)ex;
+    return F.may_upgrade;
+}
+
+static void fake_hand_over(struct exchange *ex)
+{
+    (void)ex;
+    F.handed++;
+}
+
 static const struct exchange_transport fake_transport = {
     .proto = "FAKE/1.0",
     .answer = fake_answer,
@@ -59,6 +72,8 @@ static const struct exchange_transport fake_transport = {
     .stream_write = fake_stream_write,
     .stream_end = fake_stream_end,
     .parked = fake_parked,
+    .may_upgrade = fake_may_upgrade,
+    .hand_over = fake_hand_over,
 };
 
 void rest_on_head(struct exchange *ex)

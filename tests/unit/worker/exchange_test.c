@@ -272,6 +272,58 @@ static void test_streams_reach_the_transport(void **state)
     assert_int_equal(F.metrics->v[METRIC_REQUESTS_2XX], 1);
 }
 
+static int handed_fd;
+static char handed_remote[16];
+
+static void on_wire(struct exchange *ex, struct wire wire, const char *remote)
+{
+    assert_ptr_equal(ex, &F.ex);
+    handed_fd = wire.fd;
+    snprintf(handed_remote, sizeof(handed_remote), "%s", remote);
+}
+
+static void test_the_connection_instead_of_an_answer(void **state)
+{
+    (void)state;
+    assert_false(exchange_may_upgrade(&F.ex));
+    F.may_upgrade = true;
+    assert_true(exchange_may_upgrade(&F.ex));
+    F.ex.on_gone = on_gone;
+    F.ex.on_sent = on_sent;
+    F.ex.remote = "peer:1";
+    exchange_hand_over(&F.ex, on_wire);
+    assert_true(F.ex.answered);
+    assert_int_equal(F.handed, 1);
+    assert_int_equal(F.answers + F.begins, 0);
+    assert_int_equal(handed_fd, 0);
+    exchange_handed(&F.ex, wire_clear(77));
+    assert_int_equal(handed_fd, 77);
+    assert_string_equal(handed_remote, "peer:1");
+    assert_int_equal(F.ex.out_status, 101);
+    assert_int_equal(F.gone + F.sent, 0);
+}
+
+/* The connection broke before its turn. */
+static void test_a_connection_that_is_never_handed(void **state)
+{
+    (void)state;
+    F.may_upgrade = true;
+    F.ex.on_gone = on_gone;
+    exchange_hand_over(&F.ex, on_wire);
+    exchange_gone(&F.ex);
+    assert_int_equal(F.gone, 1);
+}
+
+static void test_transports_that_never_give_theirs(void **state)
+{
+    (void)state;
+    struct exchange_transport without = fake_transport;
+    without.may_upgrade = NULL;
+    F.may_upgrade = true;
+    F.ex.transport = &without;
+    assert_false(exchange_may_upgrade(&F.ex));
+}
+
 static void test_body_goes_to_the_application(void **state)
 {
     (void)state;
@@ -299,6 +351,9 @@ int main(void)
         T(test_parking),
         T(test_ends_without_callbacks),
         T(test_streams_reach_the_transport),
+        T(test_the_connection_instead_of_an_answer),
+        T(test_a_connection_that_is_never_handed),
+        T(test_transports_that_never_give_theirs),
         T(test_body_goes_to_the_application),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
