@@ -288,6 +288,38 @@ static void an_idle_topic_goes_with_the_last_of_its_keys(void **state)
     assert_int_equal(metric_of(f, METRIC_BATCHES_ABORTED), 0);
 }
 
+static void an_idle_topic_is_remembered_as_configured(void **state)
+{
+    struct fixture *f = *state;
+    f->rig.conf->topic_idle = 96 * (uint64_t)HOUR_MS; /* more than the keys are */
+    publish(f, "t:a", NULL, "1");
+    uint64_t stream = stream_named(f, "t:a");
+    later(f, 72 * HOUR_MS);
+    assert_int_equal(stream_named(f, "t:a"), stream);
+    later(f, 26 * HOUR_MS);
+    assert_int_equal(stream_named(f, "t:a"), 0);
+}
+
+/* More topics than the writer can remember: some share a place in its memory, none its messages. */
+static void topics_are_not_taken_for_each_other(void **state)
+{
+    struct fixture *f = *state;
+    _Static_assert(WRITER_TOPIC_MEMOS % 128 == 0, "all are answered");
+    char name[16];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i <= WRITER_TOPIC_MEMOS; i++) {
+            snprintf(name, sizeof(name), "t:%d", i);
+            rig_publish_topic(&f->rig, 0, name, NULL, "1", MESSAGE_JSON);
+            if (i % 128 == 0) /* the last one too */
+                expect_item(f, CODE_OK);
+        }
+    assert_int_equal(rows(f, DB_TOPIC), WRITER_TOPIC_MEMOS + 1);
+    for (int i = 0; i <= WRITER_TOPIC_MEMOS; i++) {
+        snprintf(name, sizeof(name), "t:%d", i);
+        assert_int_equal(head_named(f, name).count, 2);
+    }
+}
+
 static void what_is_subscribed_to_does_not_go(void **state)
 {
     struct fixture *f = *state;
@@ -319,6 +351,8 @@ int main(void)
         topic_test(messages_go_at_the_namespaces_age),
         topic_test(topics_without_a_namespace_run_empty),
         topic_test(an_idle_topic_goes_with_the_last_of_its_keys),
+        topic_test(an_idle_topic_is_remembered_as_configured),
+        topic_test(topics_are_not_taken_for_each_other),
         topic_test(what_is_subscribed_to_does_not_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
