@@ -284,6 +284,23 @@ static void answers_wait_for_room(void **state)
     assert_hears(OK("4"));
 }
 
+static void messages_wait_for_the_room_that_answers_took(void **state)
+{
+    (void)state;
+    connect_socket("");
+    W.ws.kernel = W.ws.out.len;
+    W.ws.room = 10;
+    tell("{\"t\":\"ping\",\"n\":1}");
+    assert_hears(OK("1"));
+    publish(1, 1, 0, "a");
+    proceed();
+    assert_hears_nothing();
+    W.ws.room = WS_OUT_MAX;
+    drain_socket();
+    proceed();
+    assert_hears_of("{\"t\":\"message\",\"seq\":1,");
+}
+
 static void the_end_waits_for_room_too(void **state)
 {
     (void)state;
@@ -355,8 +372,9 @@ int main(void)
         TEST(cursors_that_are_not_ours),     TEST(refusals_of_the_writer),
         TEST(no_answer_of_the_writer),       TEST(too_much_for_the_rings),
         TEST(answers_come_in_order),         TEST(so_many_may_be_under_way),
-        TEST(answers_wait_for_room),         TEST(the_end_waits_for_room_too),
-        TEST(without_memory_for_an_answer),  TEST(without_memory_for_a_command),
+        TEST(answers_wait_for_room),         TEST(messages_wait_for_the_room_that_answers_took),
+        TEST(the_end_waits_for_room_too),    TEST(without_memory_for_an_answer),
+        TEST(without_memory_for_a_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
