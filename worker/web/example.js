@@ -92,7 +92,7 @@ function showMessage({ data, time }) {
 }
 
 function showEvent(event, what) {
-  const text = { road: what?.road, hole: what?.seq, reset: what?.reason }[event] ?? what?.message ?? '';
+  const text = { road: what?.road ?? 'none', hole: what?.seq, reset: what?.reason }[event] ?? [what?.code, what?.detail].join(' ');
   add('log', `${new Date().toTimeString().slice(0, 8)} ${event} ${text}`);
   if (event === 'hole') note('a message is missing here');
   if (event === 'reset') note('a new session; what was kept for the old one is gone');

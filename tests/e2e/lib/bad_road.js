@@ -34,10 +34,11 @@ export class BadRoad {
             far.destroy();
         };
         for (const side of [near, far]) side.on('error', end).on('close', end);
-        near.once('data', (head) => {
-            if (/^upgrade: *websocket/im.test(head.toString('latin1'))) this.#upgrade(pair, end);
+        near.on('data', (bytes) => {
+            if (!pair.socket && /^upgrade: *websocket/im.test(bytes.toString('latin1'))) this.#upgrade(pair, end);
+            if (pair.mute) pair.swallowed++;
+            else far.write(bytes);
         });
-        near.on('data', (bytes) => (pair.mute ? void pair.swallowed++ : void far.write(bytes)));
         far.on('data', (bytes) => this.#back(pair, bytes));
     }
 
