@@ -234,10 +234,10 @@ static void test_ending_one_that_reads_late(void **state)
     ws_end(c->ws, WS_RESTARTING, METRIC_SOCKET_CLOSED_DRAIN);
     turn();
     struct str got;
-    unsigned first = 0, last = 0;
-    while ((last = next_frame(c, &got)) != 0)
-        first = last;
-    assert_int_equal(first, FIN | WS_CLOSE); /* all before it, and it */
+    unsigned last = 0;
+    for (unsigned first = next_frame(c, &got); first; first = next_frame(c, &got))
+        last = first;
+    assert_int_equal(last, FIN | WS_CLOSE); /* all before it, and it */
     assert_int_equal(c->rooms, 0);
     send_close(c, WS_RESTARTING);
     expect_closed(c, METRIC_SOCKET_CLOSED_DRAIN);
