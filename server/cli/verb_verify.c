@@ -3,6 +3,7 @@
 
 #include "shm/verify.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -29,7 +30,8 @@ int verb_verify(struct cli *c, int argc, char **argv)
         fwrite(report.data, 1, report.len, stdout);
     buf_free(&report);
     if (err) {
-        cli_error("%s: %s", path, strerror(-err));
+        cli_error("%s: %s", path,
+                  err == -EEXIST ? "a store of another version of restante" : strerror(-err));
         return CLI_ENVIRONMENT;
     }
     return violations ? CLI_DAMAGED : CLI_OK;
