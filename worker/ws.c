@@ -268,7 +268,10 @@ static struct ws *new_connection(struct ws_server *s, const struct wire *wire, c
     buf_init(&c->message, s->worker->conf->limit_frame);
     event_assign(&c->readable, s->worker->base, wire->fd, EV_READ | EV_PERSIST, on_readable, c);
     c->heard_ms = c->alive_ms = ws_now(c);
-    c->ping_ms = c->heard_ms + s->worker->conf->server_heartbeat;
+    /* Those that come together, after a restart, are not all pinged in one tick. */
+    uint64_t heartbeat = s->worker->conf->server_heartbeat;
+    uint64_t early = s->accepted++ * WHEEL_STEP_MS % (heartbeat / 2);
+    c->ping_ms = c->heard_ms + heartbeat - early;
     return c;
 }
 

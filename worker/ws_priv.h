@@ -78,6 +78,7 @@ struct ws_server {
     struct ws *soon;   /* to be settled in this turn */
     struct ws *unread; /* those whose wire holds bytes that no event announces */
     size_t count;
+    uint64_t accepted; /* ever: spreads the first pings */
     struct wheel wheel;
     struct ws_out *pool;
     size_t pooled; /* bytes in it */

@@ -250,6 +250,9 @@ static void test_pings_at_each_heartbeat(void **state)
     (void)state;
     for (int tls = 0; tls < 2; tls++) {
         struct client *c = connect_client(0, tls);
+        for (int i = 0; i < HEARTBEAT_MS / WHEEL_STEP_MS && c->got.len == 0; i++)
+            pass_ms(WHEEL_STEP_MS);
+        expect_frame(c, FIN | WS_PING, NULL, 0); /* the first one at the latest after a heartbeat */
         for (int i = 0; i < 5; i++) {
             pass_ms(HEARTBEAT_MS - WHEEL_STEP_MS);
             assert_int_equal(c->got.len, 0);
@@ -263,6 +266,23 @@ static void test_pings_at_each_heartbeat(void **state)
         close_client(c);
         turn();
     }
+}
+
+static void test_first_pings_are_spread(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        connect_client(i, false);
+    size_t pings = 0;
+    for (int i = 0; i <= HEARTBEAT_MS / WHEEL_STEP_MS; i++) {
+        pass_ms(WHEEL_STEP_MS);
+        size_t now = 0;
+        for (size_t k = 0; k < 3; k++)
+            now += W.c[k].got.len / 2;
+        assert_true(now <= pings + 1);
+        pings = now;
+    }
+    assert_int_equal(pings, 3);
 }
 
 static void test_silence(void **state)
@@ -344,6 +364,7 @@ int main(void)
         WS_TEST(test_ending_one_that_does_not_read),
         WS_TEST(test_ending_one_that_reads_late),
         WS_TEST(test_pings_at_each_heartbeat),
+        WS_TEST(test_first_pings_are_spread),
         WS_TEST(test_silence),
         WS_TEST(test_words),
         WS_TEST(test_a_paused_one_is_not_silent),
