@@ -35,6 +35,7 @@ static struct {
     bool client_eof; /* the server closed its side */
     struct exchange *held[HELD_MAX];
     size_t nheld, heads, bodies, gone, sent, drained;
+    bool may_upgrade; /* what the last /later was told */
 } H;
 
 static uint64_t harness_now(void *arg)
@@ -91,6 +92,7 @@ void rest_on_body(struct exchange *ex)
         if (H.nheld == HELD_MAX)
             abort();
         H.held[H.nheld++] = ex;
+        H.may_upgrade = exchange_may_upgrade(ex);
         if (str_is(ex->path, "/park"))
             exchange_park(ex);
         else if (str_is(ex->path, "/stream"))

@@ -83,7 +83,7 @@ static void test_who_may(void **state)
         H.nheld = 0;
         struct exchange *ex = asked(rows[i].text);
         assert_non_null(ex);
-        if (exchange_may_upgrade(ex) != rows[i].may)
+        if (H.may_upgrade != rows[i].may || exchange_may_upgrade(ex) != rows[i].may)
             fail_msg("%s", rows[i].what);
         close_client();
         turn_unread();
