@@ -50,7 +50,7 @@ withServer('the client is served', OPTIONS, (check) => {
     check('with an ETag, for pages of any origin', async ({ client }) => {
         for (const [path, type] of [['/restante.js', 'text/javascript'], ['/restante.d.ts', 'application/typescript']]) {
             const answer = status(await client.get(path, { credential: null }), 200);
-            assert.equal(answer.text, fs.readFileSync(new URL(`../../worker/web${path}`, import.meta.url), 'utf8'));
+            assert.ok(answer.text === fs.readFileSync(new URL(`../../worker/web${path}`, import.meta.url), 'utf8'), `${path} is the file`);
             assert.equal(answer.headers['content-type'], `${type}; charset=utf-8`);
             assert.equal(answer.headers['cross-origin-resource-policy'], 'cross-origin');
             assert.equal(answer.headers['cache-control'], 'no-cache');

@@ -27,7 +27,7 @@ export interface Options {
     getItem(key: string): string | null | undefined | Promise<string | null | undefined>;
     setItem(key: string, value: string): unknown;
   };
-  /** Default: restante:<url>:<session or name>. */
+  /** Default: restante:<url>:<session or name>. Where users take turns, give each a key of its own. */
   storageKey?: string;
   /** Whether what handlers are done with is acked; default true. */
   ack?: boolean;

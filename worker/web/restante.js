@@ -24,12 +24,13 @@
 // One storage serves one reader: in a page, sessionStorage. Options and types: restante.d.ts.
 
 const POLL_S = 25; //         a long-poll is held so long
-const PATIENCE_MS = 10_000; // an answer may take so long
+const PATIENCE_MS = 10_000; // an answer may take so long; a WebSocket that lives longer was a good one
 const HASTE_MS = 3_000; //    ... after a sleep; and so long polls wait for the first WebSocket
-const STEADY_MS = 10_000; //  a WebSocket that lived so long was a good one
 const FLUSH_MS = 200; //      acks and storage lag so far behind the handlers
-const RETRY_MS = [250, 30_000]; // pauses between failures: from, to
-const DIAL_MS = [1_000, 300_000]; // between WebSockets
+const RETRY_MS = 250; //       the first pause after a failure
+const RETRY_MAX_MS = 30_000;
+const DIAL_MS = 500; //       between WebSockets
+const DIAL_MAX_MS = 300_000;
 const ADVICE_MAX_MS = 3_600_000;
 const WINDOW = 50; //         commands of a WebSocket in flight
 const QUEUE = 10_000; //      messages that wait for handlers
@@ -42,7 +43,7 @@ const isTransient = ({ code, status = 503 }) => /20.|401|408|429|50[234]|rate|un
 const isText = (value) => value && typeof value === 'string';
 /** The seq in a cursor; NaN where it shows none: then nothing is concluded from it. */
 const seqOf = (cursor) => Number(cursor?.split('.')[1]);
-const backoff = (tries, [from, to]) => Math.min(to, from * 2 ** tries) * (0.5 + Math.random() / 2);
+const backoff = (tries, from, to) => Math.min(to, from * 2 ** tries) * (0.5 + Math.random() / 2);
 const encode = encodeURIComponent;
 const unique = () => `${Math.random()}${Math.random()}`;
 const streamOf = (topic) => `topic:${topic}`;
@@ -109,7 +110,6 @@ export class Restante {
     };
 
     const path = (rest) => `/v1/sessions/${box.session}${rest}`;
-    const ofTopic = (topic) => path(`/subscriptions/${encode(topic)}`);
 
     const onward = (query) => new URLSearchParams({ ...query, ...(at && { cursor: at }) });
 
@@ -140,7 +140,7 @@ export class Restante {
 
     /** Later each time, and not before the server wants it. */
     const delay = ({ retry_after_ms: advice }, failures) =>
-      Math.max(backoff(failures, RETRY_MS), (Math.min(advice, ADVICE_MAX_MS) || 0) * (1 + Math.random() / 4));
+      Math.max(backoff(failures, RETRY_MS, RETRY_MAX_MS), (Math.min(advice, ADVICE_MAX_MS) || 0) * (1 + Math.random() / 4));
 
     // --- messages: in from any road, out to the handlers ---
 
@@ -338,11 +338,11 @@ export class Restante {
       const asked = Date.now();
       const before = at;
       polling = new AbortController();
-      const { status, json } = await http('GET', path(`/messages?${onward({ wait: seconds, limit: 500, ack: +ack })}`), { seconds, abort: polling });
+      const { json } = await http('GET', path(`/messages?${onward({ wait: seconds, limit: 500, ack: +ack })}`), { seconds, abort: polling });
       if (live) return; // it has them too
       if (ack) acked = before;
       if (json?.truncated) truncated(json.truncated);
-      if (status !== 204) {
+      if (json) {
         json.messages.forEach(take);
         if (!isText(json.cursor)) throw garbage('cursor');
         at = json.cursor;
@@ -350,16 +350,15 @@ export class Restante {
       if (!queue.length) box.cursor = at;
       turn(OPEN, POLL);
       drain();
-      if (seconds && at === before && Date.now() - asked < 1000) throw failure('hasty');
-      tries = 0;
+      if (at !== before || Date.now() - asked > 1000) tries = 0;
+      else if (seconds) throw failure('hasty'); // it was to wait
     };
 
     // --- WebSocket ---
 
     let socket; // that is being opened, or is open
     let live; //  it said hello
-    let since;
-    let failed = 0; // in a row
+    let failed = 1; // in a row; 0: the last one was good
     let dialing; // timer; until then none is dialled
     let watching; // timer
     let quiet; // looks since it said something
@@ -367,9 +366,8 @@ export class Restante {
     const dial = () => {
       const { WebSocket = scope.WebSocket } = options;
       if (!WebSocket || socket) return;
-      since = Date.now();
-      const bearer = btoa(token).replace(/=/g, '').replace(/\+/g, '-').replace(/\//g, '_');
       try {
+        const bearer = btoa(token).replace(/[=+/]/g, (c) => ({ '+': '-', '/': '_' })[c] ?? '');
         socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/socket?${onward({ session: box.session })}`, ['restante.v1.json', `restante.bearer.${bearer}`]);
         socket.onerror = () => {}; // onclose follows
         socket.onclose = ({ code, reason }) => drop(failure(code === 4409 ? 'superseded' : 'lost', { ...lost, detail: `${code} ${reason}` }));
@@ -403,8 +401,8 @@ export class Restante {
         socket.onmessage = socket.onclose = null;
         socket.close();
       }
-      failed = live && (lost || Date.now() - since > STEADY_MS) ? 0 : failed + 1;
-      dialSoon(failed && backoff(failed - 1, DIAL_MS));
+      dialSoon(failed && backoff(failed, DIAL_MS, DIAL_MAX_MS));
+      failed++;
       socket = live = null;
       lost = why;
       nudge();
@@ -420,8 +418,9 @@ export class Restante {
 
     /** Silence proves nothing; silence after a question does. */
     const look = () => {
-      if (quiet > 1) drop(failure('mute'));
-      else if (quiet++) ping();
+      if (quiet > 1) return drop(failure('mute'));
+      failed = 0;
+      if (quiet++) ping();
     };
     const ping = () => send({ t: 'ping', n: 0 });
 
@@ -442,6 +441,7 @@ export class Restante {
       else if (t === 'reset') reset(what);
       else if (t === 'closing') {
         lost = what;
+        failed = 0; // not its fault
         emit(t, what);
       }
     };
@@ -454,10 +454,19 @@ export class Restante {
     let holds = 0;
     let posting;
 
-    const ask = (frame, request, done) => {
+    const ofTopic = (topic) => path(`/subscriptions/${encode(topic)}`);
+    const requests = {
+      publish: ({ t, topic, key, ...body }) => ['POST', `/v1/topics/${encode(topic)}/messages`, { body, headers: { 'Idempotency-Key': key } }],
+      subscribe: ({ topic, presence }) => ['PUT', ofTopic(topic), { body: { presence } }],
+      unsubscribe: ({ topic }) => ['DELETE', ofTopic(topic)],
+      ack: ({ cursor }) => ['POST', path('/ack'), { body: { cursor } }],
+    };
+
+    /** As it is now: what is repeated must be the same. */
+    const ask = (frame, done) => {
       const promise = new Promise((resolve, reject) => {
-        if (box.state === CLOSED) reject(failure(CLOSED));
-        else asks.push({ frame, request, done, resolve, reject });
+        if (box.state === CLOSED) throw failure(CLOSED);
+        asks.push({ frame: JSON.parse(JSON.stringify(frame)), done, resolve, reject });
       });
       promise.catch(() => {}); // who does not look does not mind
       drain();
@@ -495,7 +504,7 @@ export class Restante {
       } else if (box.road === POLL && asks[0] && !posting) {
         const one = asks[0]; // one after another, so that they keep their order
         posting = true;
-        await http(...one.request()).then(({ json }) => settle(one, null, json), (error) => settle(one, error));
+        await http(...requests[one.frame.t](one.frame)).then(({ json }) => settle(one, null, json), (error) => settle(one, error));
         posting = false;
         drain();
       }
@@ -522,7 +531,7 @@ export class Restante {
       topics.set(topic, presence);
       last.delete(streamOf(topic)); // where it begins is not known until the answer is here
       floor.delete(streamOf(topic));
-      return ask({ t: 'subscribe', topic, presence }, () => ['PUT', ofTopic(topic), presence && { body: { presence } }], (ok) => {
+      return ask({ t: 'subscribe', topic, presence }, (ok) => {
         if (!ok && isNew) topics.delete(topic);
         else floor.set(streamOf(topic), seqOf(ok?.cursor) || 0);
       });
@@ -530,20 +539,15 @@ export class Restante {
 
     const unsubscribe = (topic) => {
       topics.delete(topic);
-      return ask({ t: 'unsubscribe', topic }, () => ['DELETE', ofTopic(topic)]);
+      return ask({ t: 'unsubscribe', topic });
     };
 
-    const publish = (topic, message, { key = unique() } = {}) =>
-      ask({ t: 'publish', topic, ...message, key }, () =>
-        ['POST', `/v1/topics/${encode(topic)}/messages`, { body: message, headers: { 'Idempotency-Key': key } }]);
+    const publish = (topic, message, { key = unique() } = {}) => ask({ ...message, t: 'publish', topic, key });
 
-    const acknowledge = (cursor) => ['POST', path('/ack'), { body: { cursor } }];
-    const ack = (message) => {
-      const cursor = message.cursor ?? message;
-      return ask({ t: 'ack', cursor }, () => acknowledge(cursor));
-    };
+    const ack = (message) => ask({ t: 'ack', cursor: message.cursor ?? message });
 
     const retry = () => {
+      flush(); // the page may be about to go
       const mine = socket;
       if (!live) dialSoon(0);
       else {
@@ -563,25 +567,20 @@ export class Restante {
       polling?.abort();
       clearTimeout(dialing);
       clearTimeout(holding);
-      for (const { reject } of asks.splice(0)) reject(why);
+      for (const { reject } of asks) reject(why);
       wake();
     };
 
     const close = async ({ end } = {}) => {
       flush();
-      const last = end ? ['DELETE', path('')] : isDue() && acknowledge(box.cursor);
+      const last = end ? ['DELETE', path('')] : isDue() && requests.ack(box);
       finish(failure(CLOSED));
       if (end) store({});
       if (last && token) await http(...last).catch(() => {});
     };
 
-    const onPage = () => {
-      flush();
-      retry();
-    };
-
     Object.assign(box, { on, subscribe, unsubscribe, publish, ack, retry, close, http });
-    for (const event of ['online', 'pagehide', 'visibilitychange']) scope.addEventListener?.(event, onPage, ending);
+    for (const event of ['online', 'pagehide', 'visibilitychange']) scope.addEventListener?.(event, retry, ending);
     run();
   }
 

@@ -50,6 +50,11 @@ export class FakeServer {
         else this.answer(response, one.method === 'PUT' ? 200 : 204, one.method === 'PUT' ? { cursor: cursorOf(10) } : undefined);
     }
 
+    /** Polls that wait here. */
+    get parked() {
+        return this.#parked.size;
+    }
+
     answer(response, status, json, headers = {}) {
         response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
         response.end(json && JSON.stringify(json));
@@ -70,6 +75,7 @@ export class FakeServer {
             if (!response.destroyed) this.#pick(one, response);
         };
         this.#parked.add(again);
+        response.once('close', () => this.#parked.delete(again));
     }
 
     #open(socket, request) {
