@@ -10,7 +10,7 @@ const MOST_CUT_BYTES = 20000;
 
 const LIMITS = [[3, 5], [3, 100], [1, 1000]]; // [weight, most messages of one answer]
 const WAITS = [[5, 200], [1, 2500]]; // [weight, most milliseconds of one answer]
-const STEADY = { limit: 1e9, bytes: 1 << 20, wait: 2500, cut: null, ack: false };
+const STEADY = { limit: 1e9, bytes: 1 << 20, wait: 1000, cut: null, ack: false };
 const BYTES = [[3, 1 << 20], [1, 1]]; // 1: always at least one message
 
 export class Wanderer extends Reader {
