@@ -294,6 +294,8 @@ static const struct ws_handshake harness_handshake = {
 WS_UNUSED static struct client *fresh_client(size_t i)
 {
     struct client *c = &W.c[i];
+    buf_free(&c->got);
+    buf_free(&c->heard); /* it may have been heard after it was closed */
     *c = (struct client){.fd = -1};
     buf_init(&c->got, 1 << 24);
     buf_init(&c->heard, 1 << 24);
@@ -407,6 +409,8 @@ WS_UNUSED static int ws_down(void **state)
         close_client(&W.c[i]);
     turn_unread();
     ws_close_all(W.w.ws);
+    for (size_t i = 0; i < WS_CLIENTS; i++)
+        fresh_client(i);
     event_base_free(W.w.base);
     tls_close(W.tls);
     peer_unlisten(&W.listen);
