@@ -51,7 +51,7 @@ const box = new Restante({
 });
 box.subscribe(topic, { presence: { name } });
 box.on('message', (message) => {
-  if (message.event === 'presence') showPeople(message.data);
+  if (message.ephemeral && message.event === 'presence') showPeople(message.data);
   else showMessage(message);
 });
 for (const event of ['open', 'offline', 'road', 'hole', 'truncated', 'reset', 'closing', 'error', 'closed']) {
