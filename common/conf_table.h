@@ -57,9 +57,11 @@ CONF(control,          COUNT,    "limits",  "control_frames",   "1000",     "10"
 CONF(limit_frame,      SIZE,     "limits",  "frame",            "512K",     "4K",    "64M",  LIVE,    "One message of a WebSocket client, all its fragments together.")
 CONF(pending,          COUNT,    "limits",  "pending",          "100",      "1",     "10000", LIVE,   "Commands of one WebSocket in flight before it is no longer read.")
 CONF(publish_rate,     COUNT,    "limits",  "publish_rate",     "1000",     "1",     "1000000", LIVE, "Messages a second that one session may publish by way of one worker; as many may come at once.")
+CONF(presence_meta,    SIZE,     "limits",  "presence_meta",    "4K",       "2",     "64K",  LIVE,    "Bytes of JSON that a session shows of itself in a topic.")
 
 CONF(topic_idle,       DURATION, "topics",  "idle",             "1d",       "1s",    "365d", LIVE,    "How long a topic without messages and without subscribers is remembered.")
 CONF(topics_max,       COUNT,    "topics",  "max",              "1000000",  "1",     "100000000", LIVE, "Topics in the store; past that no session and no publisher makes a new one.")
+CONF(topics_members,   COUNT,    "topics",  "members",          "10000",    "1",     "1000000", LIVE, "Sessions that are tracked in one topic, those that are away for the moment among them.")
 
 CONF(shm_inbox,        RING,     "shm",     "inbox",            "16M",      "64K",   "1G",   RESTART, "Ring of commands, one per worker slot; rounded up to a power of two.")
 CONF(shm_reply,        RING,     "shm",     "reply",            "4M",       "64K",   "1G",   RESTART, "Ring of completions, one per worker slot; rounded up to a power of two.")

@@ -198,7 +198,7 @@ int command_ack_decode(struct unpack *u, struct command_ack *ret)
 
 size_t command_subscribe_size(const struct command_subscribe *c)
 {
-    return SESSION_ID_SIZE + 8 + str_size(c->topic);
+    return SESSION_ID_SIZE + 8 + str_size(c->topic) + str_size(c->presence);
 }
 
 void command_subscribe_encode(struct pack *p, const struct command_subscribe *c)
@@ -206,6 +206,14 @@ void command_subscribe_encode(struct pack *p, const struct command_subscribe *c)
     pack_bytes(p, c->session, SESSION_ID_SIZE);
     pack_u64(p, c->generation);
     pack_str(p, c->topic);
+    pack_str(p, c->presence);
+}
+
+/* The writer puts it into what it sends as it is: that it be JSON is the worker's to see to. */
+static bool presence_makes_sense(struct str s)
+{
+    return s.n == 0 || str_is(s, COMMAND_UNTRACK) ||
+           (s.n >= 2 && s.p[0] == '{' && s.p[s.n - 1] == '}');
 }
 
 int command_subscribe_decode(struct unpack *u, struct command_subscribe *ret)
@@ -214,7 +222,8 @@ int command_subscribe_decode(struct unpack *u, struct command_subscribe *ret)
     take_session(u, c.session);
     c.generation = unpack_u64(u);
     c.topic = take_str(u, 1, COMMAND_STRING_MAX);
-    if (u->bad)
+    c.presence = take_str(u, 0, COMMAND_PRESENCE_MAX);
+    if (u->bad || !presence_makes_sense(c.presence))
         return -EBADMSG;
     *ret = c;
     return 0;

@@ -85,7 +85,14 @@ struct command_subscribe { /* SUBSCRIBE and UNSUBSCRIBE */
     uint8_t session[SESSION_ID_SIZE];
     uint64_t generation; /* as of command_ack */
     struct str topic;    /* 1..255 bytes; whether it may be joined was judged by the worker */
+    /* SUBSCRIBE. Empty: it is tracked, or not, as before; COMMAND_UNTRACK; else the meta under
+     * which it is tracked: an object as of member_meta. The same meta again changes nothing.
+     * Refused: FORBIDDEN where the namespace has no presence, TOO_LARGE past limits.presence_meta,
+     * LIMIT_REACHED where topics.members are tracked already. */
+    struct str presence;
 };
+#define COMMAND_PRESENCE_MAX 65536 /* bytes; limits.presence_meta is no more */
+#define COMMAND_UNTRACK "null"
 
 struct command_empty {
     struct str topic; /* 1..255 bytes */

@@ -19,6 +19,7 @@ enum expiry_kind {
     EXPIRE_ATTACHMENT,  /* session id 16 + connection 8 */
     EXPIRE_AGE,         /* stream 8: retention (stream_trim) */
     EXPIRE_TOPIC,       /* stream 8: a topic that nobody is subscribed to (topic.h) */
+    EXPIRE_PRESENCE,    /* stream 8: a topic whose changes of presence were to be announced */
 };
 
 int expiry_put(struct txn *t, uint64_t due_ms, enum expiry_kind kind, struct str id);

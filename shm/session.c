@@ -43,7 +43,7 @@ static void row_encode(const struct session *s, void *at, size_t n)
     pack_u64(&p, s->delivered_prev);
     pack_u64(&p, s->delivered_ms);
     pack_u64(&p, s->generation);
-    pack_u64(&p, 0); /* room for one more number without a new schema */
+    pack_u64(&p, s->tracked);
     pack_u32(&p, s->flags);
     pack_str(&p, s->subject);
     pack_str(&p, s->name);
@@ -72,7 +72,7 @@ int session_get(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct session
     s.delivered_prev = unpack_u64(&u);
     s.delivered_ms = unpack_u64(&u);
     s.generation = unpack_u64(&u);
-    unpack_u64(&u);
+    s.tracked = unpack_u64(&u);
     s.flags = unpack_u32(&u);
     s.subject = unpack_str(&u);
     s.name = unpack_str(&u);

@@ -20,13 +20,16 @@ struct session {
     uint64_t acked_ms;
     uint64_t delivered, delivered_prev, delivered_ms;
     uint64_t generation;   /* fencing (rule 15) */
-    uint32_t flags;        /* SESSION_ANONYMOUS */
+    uint64_t tracked;      /* topics that it is tracked in (member.h) */
+    uint32_t flags;        /* SESSION_ANONYMOUS, SESSION_AWAY */
     struct str subject;    /* empty: anonymous */
     struct str name;       /* empty: unnamed */
     struct str attributes; /* compact JSON object */
     struct str claims;     /* JSON array of patterns, or empty */
 };
 #define SESSION_ANONYMOUS 1u
+#define SESSION_AWAY 2u /* it is tracked, and its last lease is over: it has left all its topics   \
+                         */
 
 /* (R) 0, -ENOENT (also when it is past its ttl: see session_expired), or a store error. */
 int session_get(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct session *ret);
@@ -57,6 +60,7 @@ struct attachment {
     uint64_t connection;
     uint32_t slot, slot_generation;
     uint64_t since_ms, lease_ms; /* store time; the lease ends at lease_ms */
+    uint64_t run;                /* the server's start_ms on the board when it was put */
     uint64_t generation; /* of the session when this connection took it; 0: it took nothing */
     struct str transport, remote;
 };
@@ -66,13 +70,31 @@ int attachment_put(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
 int attachment_get(struct txn *t, const uint8_t session[SESSION_ID_SIZE], uint64_t connection,
                    struct attachment *ret);
 int attachment_del(struct txn *t, const uint8_t session[SESSION_ID_SIZE], uint64_t connection);
-/* (R) Attachments of a session, at most max. Their number or < 0. */
+/* (R) Attachments of a session, its ghost not among them, at most max. Their number or < 0. */
 int attachment_list(struct txn *t, const uint8_t session[SESSION_ID_SIZE], struct attachment *ret,
                     size_t max);
+/* A ghost is a lease without a connection: it holds the place of one that has gone, or of one that
+ * is still to come. A session has one at most, and only if it is tracked somewhere. */
+#define ATTACHMENT_GHOST 0 /* as a connection; no connection is called so */
+
+/* A server that starts finds the leases of the one before it: they end at start + grace, whatever
+ * they say, so that everyone has that long to come back and nobody stays for longer. */
+struct attachment_run {
+    uint64_t start_ms; /* the board's */
+    uint64_t grace_ms;
+};
+/* (R) When this one's lease ends. */
+uint64_t attachment_end(const struct attachment *a, const struct attachment_run *run);
+/* (R) When the last of a session's leases ends, its ghost's too; 0: it has none. 0 or < 0. */
+int attachment_last_end(struct txn *t, const uint8_t session[SESSION_ID_SIZE],
+                        const struct attachment_run *run, uint64_t *ret_ms);
 /* Rule 9: cuts the leases of (slot, generation <= dead) to until_ms (now + grace) and queues their
  * expiry then, resuming after *key (16+8 bytes, zero to begin), at most `budget` rows. *ret_done
  * when the end was reached. */
 int attachment_worker_died(struct txn *t, uint32_t slot, uint32_t dead, uint64_t until_ms,
                            unsigned char key[24], unsigned *budget, bool *ret_done);
+/* Likewise those of other runs: they become this one's, with the end that they have in it. */
+int attachment_server_died(struct txn *t, const struct attachment_run *run, unsigned char key[24],
+                           unsigned *budget, bool *ret_done);
 
 #endif

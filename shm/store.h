@@ -25,8 +25,8 @@ enum store_db {
     DB_NAME,     /* 't' + name of a topic -> stream 8; 's' + SHA-256 of a session's -> its id 16 */
     DB_SESSION,  /* session id 16 -> session row */
     DB_SUBJECT,  /* subject hash 16 + session id 16 -> empty */
-    DB_SUBS,     /* session stream 8 + topic stream 8 -> join cursor */
-    DB_MEMBER,   /* topic stream 8 + session stream 8 -> presence meta, ref */
+    DB_SUBS,     /* session stream 8 + topic stream 8 -> join cursor 8 + tracked 1 */
+    DB_MEMBER,   /* topic stream 8 + hash of the key 16 + session stream 8 -> meta, ref, ... */
     DB_ATTACH,   /* session id 16 + connection 8 -> attachment */
     DB_EXPIRY,   /* due second 8 + kind 1 + id -> empty */
     DB_DEDUP,    /* bucket second 4 + stream 8 + key hash 16 -> seq 8 + time 8 + content hash 16 */

@@ -1,23 +1,34 @@
 /* subscribed - which sessions are subscribed to which topics; declared in topic.h.
  *
- * A row per subscription, under the session: mailbox 8 + topic 8 -> join cursor 8. The other way
+ * A row per subscription, under the session: mailbox 8 + topic 8 -> join cursor 8, tracked 1 (0 or
+ * 1). The other way
  * round nothing is kept but a number, in the topic's row: that decides when the topic may go.
  */
 #include <errno.h>
 
 #include "shm/topic_priv.h"
 
-#define JOIN_SIZE 8
+int subscribed_decode(struct row row, struct subscribed *ret)
+{
+    if (row.key.n != KEY_STREAM || row.value.n != SUBSCRIBED_SIZE || row.value.p[8] & ~1)
+        return -EUCLEAN;
+    *ret = (struct subscribed){
+        .topic = key_u64_get(row.key.p + 8),
+        .join = key_u64_get(row.value.p),
+        .tracked = row.value.p[8] == 1,
+    };
+    return 0;
+}
 
 /* 1 and the subscription in *ret; 0: not of this mailbox; -EUCLEAN. */
 static int row_decode(struct row row, uint64_t mailbox, struct subscribed *ret)
 {
-    if (row.key.n != KEY_STREAM || row.value.n != JOIN_SIZE)
+    struct subscribed s;
+    if (subscribed_decode(row, &s) < 0)
         return -EUCLEAN;
     if (key_u64_get(row.key.p) != mailbox)
         return 0;
-    ret->topic = key_u64_get(row.key.p + 8);
-    ret->join = key_u64_get(row.value.p);
+    *ret = s;
     return 1;
 }
 
@@ -37,26 +48,37 @@ int subscribed_list(struct txn *t, uint64_t mailbox, struct subscribed *ret, siz
     return rc == -ENOENT ? (int)n : rc;
 }
 
-int subscribed_get(struct txn *t, uint64_t mailbox, uint64_t topic, uint64_t *ret_join)
+int subscribed_get(struct txn *t, uint64_t mailbox, uint64_t topic, struct subscribed *ret)
 {
     unsigned char key[KEY_STREAM];
-    struct str v;
-    int rc = txn_get(t, DB_SUBS, key_stream(key, mailbox, topic), &v);
+    struct row row = {.key = key_stream(key, mailbox, topic)};
+    int rc = txn_get(t, DB_SUBS, row.key, &row.value);
+    return rc < 0 ? rc : subscribed_decode(row, ret);
+}
+
+static struct str row_value(unsigned char value[SUBSCRIBED_SIZE], uint64_t join, bool tracked)
+{
+    key_u64(value, join);
+    value[8] = tracked;
+    return str_make(value, SUBSCRIBED_SIZE);
+}
+
+int subscribed_track(struct txn *t, uint64_t mailbox, uint64_t topic, bool tracked)
+{
+    unsigned char key[KEY_STREAM], value[SUBSCRIBED_SIZE];
+    struct subscribed s;
+    int rc = subscribed_get(t, mailbox, topic, &s);
     if (rc < 0)
-        return rc;
-    if (v.n != JOIN_SIZE)
-        return -EUCLEAN;
-    *ret_join = key_u64_get(v.p);
-    return 0;
+        return rc == -ENOENT ? -EUCLEAN : rc;
+    return txn_put(t, DB_SUBS, key_stream(key, mailbox, topic), row_value(value, s.join, tracked));
 }
 
 int subscribed_add(struct txn *t, uint64_t mailbox, uint64_t topic, uint64_t join)
 {
-    unsigned char key[KEY_STREAM], value[JOIN_SIZE];
+    unsigned char key[KEY_STREAM], value[SUBSCRIBED_SIZE];
     struct topic row;
-    key_u64(value, join);
     struct str at = key_stream(key, mailbox, topic);
-    int rc = txn_put_new(t, DB_SUBS, at, str_make(value, sizeof(value)));
+    int rc = txn_put_new(t, DB_SUBS, at, row_value(value, join, false));
     if (rc == 0)
         rc = topic_get(t, topic, &row);
     if (rc < 0)

@@ -1,6 +1,7 @@
 /* topic - rows of topics, the way from a name to its stream, and how idle ones go.
  *
- * A row: u64 created_ms, subscribers, idle_ms, due_ms | the name. A topic has one row of the expiry
+ * A row: u64 created_ms, subscribers, idle_ms, due_ms, version, members, tracked, dirty_ms | the
+ * name. A topic has one row of the expiry
  * queue at most, however often its subscribers come and go: a subscriber who comes leaves it where
  * it is, and what it finds when it is due decides whether another is put.
  */
@@ -12,7 +13,7 @@
 #include "shm/expiry.h"
 #include "shm/topic_priv.h"
 
-#define ROW_FIXED (4 * 8)
+#define ROW_FIXED (8 * 8)
 #define NAME_KEY (1 + TOPIC_NAME_MAX)
 #define STREAM_KEY 8
 
@@ -56,6 +57,10 @@ int topic_decode(uint64_t stream, struct str value, struct topic *ret)
     topic.subscribers = unpack_u64(&u);
     topic.idle_ms = unpack_u64(&u);
     topic.due_ms = unpack_u64(&u);
+    topic.version = unpack_u64(&u);
+    topic.members = unpack_u64(&u);
+    topic.tracked = unpack_u64(&u);
+    topic.dirty_ms = unpack_u64(&u);
     if (u.bad)
         return -EUCLEAN;
     topic.name = str_make(u.p, (size_t)(u.end - u.p));
@@ -82,6 +87,10 @@ int topic_put(struct txn *t, const struct topic *topic)
     pack_u64(&p, topic->subscribers);
     pack_u64(&p, topic->idle_ms);
     pack_u64(&p, topic->due_ms);
+    pack_u64(&p, topic->version);
+    pack_u64(&p, topic->members);
+    pack_u64(&p, topic->tracked);
+    pack_u64(&p, topic->dirty_ms);
     pack_bytes(&p, topic->name.p, topic->name.n);
     must(!p.bad);
     return txn_put(t, DB_TOPIC, stream_key(key, topic->stream), str_make(value, pack_len(&p)));
@@ -124,6 +133,24 @@ static int forget_due(struct txn *t, const struct topic *topic)
     return rc == -ENOENT ? 0 : rc;
 }
 
+int topic_dirty(struct txn *t, struct topic *topic, uint64_t due_ms)
+{
+    unsigned char key[STREAM_KEY];
+    must(topic->dirty_ms == 0);
+    topic->dirty_ms = due_ms;
+    return expiry_put(t, due_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
+}
+
+int topic_clean(struct txn *t, struct topic *topic)
+{
+    unsigned char key[STREAM_KEY];
+    if (topic->dirty_ms == 0)
+        return 0;
+    int rc = expiry_del(t, topic->dirty_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
+    topic->dirty_ms = 0;
+    return rc == -ENOENT ? 0 : rc; /* the sweep has taken it */
+}
+
 /* An earlier row that is there already will do: it asks, and puts the next one. */
 static int queue(struct txn *t, struct topic *topic, uint64_t due_ms)
 {
@@ -140,7 +167,8 @@ int topic_create(struct txn *t, struct str name, uint64_t now_ms, uint64_t idle_
 {
     unsigned char key[NAME_KEY], value[STREAM_KEY];
     must(name.n > 0 && name.n <= TOPIC_NAME_MAX);
-    struct topic topic = {.created_ms = now_ms, .idle_ms = now_ms, .name = name};
+    /* Whoever kept a version of an earlier topic of this name must not find it here again. */
+    struct topic topic = {.created_ms = now_ms, .idle_ms = now_ms, .version = now_ms, .name = name};
     int rc = stream_create(t, STREAM_TOPIC, &topic.stream);
     if (rc == 0)
         rc = txn_put_new(t, DB_NAME, name_key(key, name), stream_key(value, topic.stream));
@@ -154,13 +182,15 @@ int topic_create(struct txn *t, struct str name, uint64_t now_ms, uint64_t idle_
     return rc;
 }
 
-int topic_remove(struct txn *t, const struct topic *topic, unsigned *budget)
+int topic_remove(struct txn *t, struct topic *topic, unsigned *budget)
 {
     unsigned char name[NAME_KEY], stream[STREAM_KEY];
     must(topic->subscribers == 0);
     /* The name may point into the row that goes. */
     struct str by_name = name_key(name, topic->name);
     int rc = forget_due(t, topic);
+    if (rc == 0)
+        rc = topic_clean(t, topic);
     if (rc == 0)
         rc = txn_del(t, DB_NAME, by_name);
     if (rc == 0)

@@ -122,7 +122,7 @@ static int walk_ttls(struct verify *v)
         struct entry e;
         if (expiry_decode(row.key, &due) < 0)
             continue; /* told already */
-        if (due.kind < EXPIRE_SESSION || due.kind > EXPIRE_TOPIC)
+        if (due.kind < EXPIRE_SESSION || due.kind > EXPIRE_PRESENCE)
             violation(v, "expiry: a row of kind %d", (int)due.kind);
         if (due.kind != EXPIRE_MESSAGE)
             continue;

@@ -6,8 +6,6 @@
 #include "shm/topic_priv.h"
 #include "shm/verify_priv.h"
 
-#define JOIN_SIZE 8
-
 static int check_subscription(struct verify *v, struct row row)
 {
     uint64_t mailbox = key_u64_get(row.key.p), topic = key_u64_get(row.key.p + 8);
@@ -30,7 +28,7 @@ static int walk_subscriptions(struct verify *v)
     struct row row;
     int rc = txn_seek(v->txn, DB_SUBS, str_make(NULL, 0), &row);
     for (; rc == 0; rc = txn_next(v->txn, DB_SUBS, &row)) {
-        if (row.key.n != KEY_STREAM || row.value.n != JOIN_SIZE) {
+        if (row.key.n != KEY_STREAM || row.value.n != SUBSCRIBED_SIZE) {
             violation(v, "subs: a malformed row");
             continue;
         }

@@ -67,7 +67,7 @@ static int join_count(struct writer *w, uint64_t mailbox, const struct join *j, 
     *ret_new = *ret_made = 0;
     for (size_t i = 0; i < j->n; i++) {
         struct topic_place at;
-        uint64_t join;
+        struct subscribed s;
         int err = topic_place(w, j->name[i], &at);
         if (err)
             return err;
@@ -75,7 +75,7 @@ static int join_count(struct writer *w, uint64_t mailbox, const struct join *j, 
             *ret_code = CODE_TOPIC_UNKNOWN;
             return 0;
         }
-        err = mailbox && at.stream ? subscribed_get(w->txn, mailbox, at.stream, &join) : -ENOENT;
+        err = mailbox && at.stream ? subscribed_get(w->txn, mailbox, at.stream, &s) : -ENOENT;
         if (err && err != -ENOENT)
             return err;
         *ret_new += err != 0;
@@ -113,7 +113,10 @@ static int join_one(struct writer *w, uint64_t mailbox, struct str name, bool te
         err = topic_make(w, name, &at);
     if (err)
         return err;
-    err = subscribed_get(w->txn, mailbox, at.stream, ret_join);
+    struct subscribed s;
+    err = subscribed_get(w->txn, mailbox, at.stream, &s);
+    if (err == 0)
+        *ret_join = s.join;
     if (err != -ENOENT)
         return err;
     *ret_join = w->meta.last_seq;

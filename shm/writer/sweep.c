@@ -116,6 +116,8 @@ static int due(struct writer *w, const struct expiry_row *row)
         return due_age(w, stream);
     case EXPIRE_TOPIC:
         return due_topic(w, stream);
+    case EXPIRE_PRESENCE:
+        return 0;
     }
     log_event(LOG_ERROR, "expiry_kind_unknown", LOG_U("kind", row->kind));
     return 0;

@@ -201,6 +201,26 @@ static void test_subscribe_and_empty(void **state)
     refuse(&command_subscribe, &v);
     refuse(&command_subscribe, &(union any){.subscribe = {.topic = x(5)}}); /* no session */
 
+    v.subscribe.topic = x(5);
+    const struct str sound[] = {STR(COMMAND_UNTRACK), STR("{}"), STR("{\"a\":1}")};
+    const struct str wrong[] = {STR("nul"), STR("{"), STR("1"), STR("[]"), STR("{]"), STR(" {}")};
+    for (size_t i = 0; i < sizeof(sound) / sizeof(sound[0]); i++) {
+        v.subscribe.presence = sound[i];
+        accept(&command_subscribe, &v);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        v.subscribe.presence = wrong[i];
+        refuse(&command_subscribe, &v);
+    }
+    static char large[COMMAND_PRESENCE_MAX + 1];
+    memset(large, ' ', sizeof(large));
+    large[0] = '{';
+    large[COMMAND_PRESENCE_MAX - 1] = large[COMMAND_PRESENCE_MAX] = '}';
+    v.subscribe.presence = str_make(large, COMMAND_PRESENCE_MAX);
+    accept(&command_subscribe, &v);
+    v.subscribe.presence = str_make(large, COMMAND_PRESENCE_MAX + 1);
+    refuse(&command_subscribe, &v);
+
     accept(&command_empty, &(union any){.empty = {.topic = x(1)}});
     accept(&command_empty, &(union any){.empty = {.topic = x(COMMAND_STRING_MAX)}});
     refuse(&command_empty, &(union any){.empty = {.topic = x(COMMAND_STRING_MAX + 1)}});

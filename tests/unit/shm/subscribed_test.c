@@ -4,8 +4,7 @@
 static void test_subscribe(void **state)
 {
     struct fixture *f = *state;
-    struct subscribed list[8];
-    uint64_t join = 0;
+    struct subscribed list[8], s;
     fixture_write(f);
     uint64_t one = make(f, STR("one")), two = make(f, STR("two")), three = make(f, STR("three"));
     append_many(f, one, &UNBOUNDED, 3);
@@ -20,9 +19,9 @@ static void test_subscribe(void **state)
     /* A second time: the first join cursor stays, and nobody is counted twice. */
     assert_int_equal(subscribed_add(f->txn, 500, two, 9), -EEXIST);
     assert_int_equal(get(f, two).subscribers, 1);
-    assert_int_equal(subscribed_get(f->txn, 500, two, &join), 0);
-    assert_int_equal(join, 3);
-    assert_int_equal(subscribed_get(f->txn, 501, two, &join), -ENOENT);
+    assert_int_equal(subscribed_get(f->txn, 500, two, &s), 0);
+    assert_true(s.topic == two && s.join == 3 && !s.tracked);
+    assert_int_equal(subscribed_get(f->txn, 501, two, &s), -ENOENT);
     assert_int_equal(subscribed_list(f->txn, 500, list, 8), 2);
     assert_int_equal(list[0].topic, one);
     assert_int_equal(list[0].join, 2);
@@ -36,15 +35,37 @@ static void test_subscribe(void **state)
     assert_int_equal(subscribed_list(f->txn, 502, list, 8), 0);
 }
 
+static void test_tracked(void **state)
+{
+    struct fixture *f = *state;
+    struct subscribed list[2], s;
+    fixture_write(f);
+    uint64_t one = make(f, STR("one")), two = make(f, STR("two"));
+    assert_int_equal(subscribed_add(f->txn, 500, one, 3), 0);
+    assert_int_equal(subscribed_add(f->txn, 500, two, 4), 0);
+    assert_int_equal(subscribed_track(f->txn, 500, two, true), 0);
+    assert_int_equal(subscribed_list(f->txn, 500, list, 2), 2);
+    assert_false(list[0].tracked);
+    assert_true(list[1].tracked && list[1].join == 4);
+    assert_int_equal(subscribed_track(f->txn, 500, two, false), 0);
+    assert_int_equal(subscribed_get(f->txn, 500, two, &s), 0);
+    assert_true(!s.tracked && s.join == 4);
+    assert_int_equal(get(f, two).subscribers, 1);
+    assert_int_equal(subscribed_track(f->txn, 501, two, true), -EUCLEAN); /* is not subscribed */
+    unsigned char key[KEY_STREAM];
+    assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, 500, one), STR("9 bytes..")), 0);
+    assert_int_equal(subscribed_get(f->txn, 500, one, &s), -EUCLEAN); /* neither yes nor no */
+}
+
 static void test_malformed_subscription(void **state)
 {
     struct fixture *f = *state;
-    struct subscribed list[2];
+    struct subscribed list[2], s;
     unsigned char key[KEY_STREAM];
-    uint64_t join, topics;
+    uint64_t topics;
     fixture_write(f);
     assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, 500, 7), STR("short")), 0);
-    assert_int_equal(subscribed_get(f->txn, 500, 7, &join), -EUCLEAN);
+    assert_int_equal(subscribed_get(f->txn, 500, 7, &s), -EUCLEAN);
     assert_int_equal(subscribed_list(f->txn, 500, list, 2), -EUCLEAN);
     assert_int_equal(subscribed_del_all(f->txn, 500, f->now_ms, IDLE_MS, &f->budget, &topics),
                      -EUCLEAN);
@@ -58,7 +79,7 @@ static void test_malformed_subscription(void **state)
     /* A number that does not fit the rows. */
     fixture_write(f);
     uint64_t id = make(f, STR("one"));
-    assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, 500, id), STR("8 bytes.")), 0);
+    assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, 500, id), STR("8 bytes.\0")), 0);
     assert_int_equal(subscribed_del(f->txn, 500, id, f->now_ms, IDLE_MS, &f->budget, &removed),
                      -EUCLEAN);
 }
@@ -189,9 +210,13 @@ static void test_shorter_idle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fixture_test(test_subscribe),           fixture_test(test_malformed_subscription),
-        fixture_test(test_unsubscribe),         fixture_test(test_unsubscribe_all),
-        fixture_test(test_subscribers_keep_it), fixture_test(test_one_row_however_often),
+        fixture_test(test_subscribe),
+        fixture_test(test_tracked),
+        fixture_test(test_malformed_subscription),
+        fixture_test(test_unsubscribe),
+        fixture_test(test_unsubscribe_all),
+        fixture_test(test_subscribers_keep_it),
+        fixture_test(test_one_row_however_often),
         fixture_test(test_shorter_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
