@@ -17,7 +17,8 @@
  *   after it.
  * - A peer that is silent for two and a half server.heartbeat is closed (1001); it is pinged at
  *   each heartbeat. A pong, a ping and any data are a word.
- * - A peer that takes nothing of what waits for limits.write_timeout is closed.
+ * - So is, without a word, one that for as long takes nothing of what waits for it: it is slow, not
+ *   mute, as long as it takes a byte now and then.
  * - While bytes wait for a peer, it is not read.
  * Descriptors: two of each connection, in clear text and TLS alike. Worker process; nothing here
  * blocks.

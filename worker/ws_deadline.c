@@ -11,16 +11,20 @@ static uint64_t heartbeat(const struct ws *c)
     return c->server->worker->conf->server_heartbeat;
 }
 
-static uint64_t silence_ends(const struct ws *c)
+static uint64_t patience(const struct ws *c)
 {
-    return c->heard_ms + heartbeat(c) * 5 / 2;
+    return heartbeat(c) * 5 / 2;
 }
 
+static uint64_t silence_ends(const struct ws *c)
+{
+    return c->heard_ms + patience(c);
+}
+
+/* One that takes nothing is not read either, so that is all there is to judge it by. */
 static uint64_t patience_ends(const struct ws *c)
 {
-    uint64_t patience =
-        c->phase == WS_ALIVE ? c->server->worker->conf->write_timeout : WS_LINGER_MS;
-    return c->out->progress_ms + patience;
+    return c->out->progress_ms + (c->phase == WS_ALIVE ? patience(c) : WS_LINGER_MS);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)

@@ -175,7 +175,7 @@ static void test_a_peer_that_takes_nothing_is_closed(void **state)
         struct client *c = connect_client(0, tls);
         small_buffers(c);
         fill(c, 1000);
-        W.now_ms += W.conf.write_timeout - 1;
+        W.now_ms += W.conf.server_heartbeat * 5 / 2 - 1;
         ws_tick(W.w.ws);
         turn_unread();
         assert_int_equal(c->closed, 0);
@@ -197,7 +197,7 @@ static void test_a_slow_peer_lives(void **state)
     fill(c, 30000);
     static char bytes[40000];
     for (int i = 0; i < 20; i++) {
-        W.now_ms += W.conf.write_timeout / 2;
+        W.now_ms += W.conf.server_heartbeat * 2;
         ws_tick(W.w.ws);
         turn_unread();
         assert_true(recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0);

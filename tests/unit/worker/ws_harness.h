@@ -384,7 +384,6 @@ WS_UNUSED static int ws_up(void **state)
     W.now_ms = 1000000;
     W.conf.limit_frame = FRAME_LIMIT;
     W.conf.limit_bodies = 1 << 20;
-    W.conf.write_timeout = 30000;
     W.conf.server_heartbeat = HEARTBEAT_MS;
     W.w.conf = &W.conf;
     W.w.metrics = aligned_alloc(64, sizeof(*W.w.metrics));
