@@ -95,7 +95,14 @@ const schemas = {
         acked: { ...ref('Cursor'), description: 'What the client said that it has processed.' },
         delivered: { ...ref('Cursor'), description: 'What was handed to the network.' },
         pending: count('Messages in its mailbox.'), pending_bytes: count('Their payload\'s bytes.'),
-    }),
+        presence: {
+            ...list(object({
+                topic: text('Where it is tracked.'), here: { type: 'boolean', description: 'false: it is away until it connects.' },
+                ref: text('Of this stay.'), since: time('Since when.'), meta: { type: 'object', description: 'What it shows there.' },
+            })),
+            description: 'Not in lists of sessions.',
+        },
+    }, [...Object.keys(session), 'connections', 'acked', 'delivered', 'pending', 'pending_bytes']),
     Sessions: object({ sessions: list(ref('Session')), next: orNull(text('The `after` of the next page; null: there is none.')) }),
     PatchSession: object({ attributes: { ...attributes, description: 'Merged by member; null takes one away.' }, ttl: ttl('Its idle life from now on.') }, []),
     Token: object({ token: text('A fresh session token.') }),
@@ -123,7 +130,10 @@ const schemas = {
     }, ['messages', 'cursor', 'more']),
     Envelope: object(content, [], onePayload),
     TopicEnvelope: object({ ...content, except }, [], onePayload),
-    Subscribe: object({}, [], { additionalProperties: true, description: 'Nothing is asked yet.' }),
+    Subscribe: object({
+        presence: { description: 'What others see of it: an object of at most limits.presence_meta bytes, 32 levels deep; once more is an update. null: it is tracked ' +
+            'no more. Absent: as before.', type: ['object', 'null'] },
+    }, []),
     Subscribed: object({ topic: text('Its name.'), cursor: { ...ref('Cursor'), description: 'What comes after it is delivered.' } }),
     Topic: object({
         topic: text('Its name.'), messages: count('In it.'), bytes: count('Their payload\'s bytes.'), subscribers: count('Sessions.'),
@@ -135,6 +145,16 @@ const schemas = {
         publish: text('Who may publish: API keys alone, or sessions too.', { enum: ['server', 'client'] }),
         join: text('Who may join: every session, or those whose token names it.', { enum: ['open', 'claim'] }),
     }, ['topic', 'messages', 'bytes', 'subscribers', 'last', 'created_at', 'namespace']),
+    Presence: object({
+        topic: text('Its name.'), version: count('Rises with each diff.'), count: count('Sessions that are here, on all pages.'),
+        members: list(object({
+            key: text('A subject; or, of an anonymous session, its id.'),
+            metas: list(object({
+                session: text('Its id.'), since: time('Since when it is here.'), ref: text('Names this stay under this meta.', { pattern: '^[0-9a-f]{16}$' }),
+            }, ['session', 'since', 'ref'], { additionalProperties: true, description: 'And what the session shows of itself.' })),
+        })),
+        next: orNull(text('The `after` of the next page; null: there is none.')),
+    }),
     Topics: object({ topics: list(ref('Topic')), next: orNull(text('The `after` of the next page; null: there is none.')) }),
     Published: object({
         seq, cursor: ref('Cursor'), stream: text('Where it went.'),
@@ -375,9 +395,9 @@ const paths = {
     '/v1/sessions/{session}/subscriptions/{topic}': {
         parameters: [SESSION, TOPIC],
         put: operation('subscribe', {
-            summary: 'Subscribe the session; once more changes nothing.', security: OWN, requestBody: body('Subscribe', false),
+            summary: 'Subscribe the session, and track it; once more changes nothing but its presence.', security: OWN, requestBody: body('Subscribe', false),
             responses: { 200: answer('It is.', ref('Subscribed')) },
-            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'session_unknown', 'topic_unknown', 'too_large', 'unsupported_media_type'],
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'limit_reached', 'session_unknown', 'topic_unknown', 'too_large', 'unsupported_media_type', 'rate_limited'],
         }),
         delete: operation('unsubscribe', {
             summary: 'No more of it.', security: OWN,
@@ -430,6 +450,16 @@ const paths = {
         delete: operation('emptyTopic', {
             summary: 'All its messages go.', security: KEY,
             responses: { 204: answer('It is empty.') },
+            problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown'],
+        }),
+    },
+    '/v1/topics/{topic}/presence': {
+        parameters: [TOPIC],
+        get: operation('getPresence', {
+            summary: 'Who is in a topic. A session\'s token: of topics that it is subscribed to.', security: OWN,
+            parameters: [query('limit', 'Keys of a page; it is less where they show much.', number(1, 1000, 100)),
+                query('after', 'The `next` of the page before.', { type: 'string' })],
+            responses: { 200: answer('They.', ref('Presence')) },
             problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown'],
         }),
     },
@@ -510,7 +540,7 @@ const document = {
         securitySchemes: {
             apiKey: { type: 'http', scheme: 'bearer', description: 'Of a backend; its scopes say what it may do.' },
             bootstrapToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Short-lived, signed by a backend; opens a session of its subject.' },
-            sessionToken: { type: 'http', scheme: 'bearer', description: 'For its own session, while that lives; and to publish to topics, where clients may.' },
+            sessionToken: { type: 'http', scheme: 'bearer', description: 'For its own session, while that lives; and to publish to topics, where clients may, and see who is in its own.' },
         },
         responses: {
             ...responses,

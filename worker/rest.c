@@ -47,6 +47,8 @@ static const struct rest_route routes[] = {
      REST_JSON, false},
     {METHOD_DELETE, "/v1/topics/{}/messages", REST_NO_BODY, topic_empty_head, topic_empty_body,
      REST_JSON, false},
+    {METHOD_GET, "/v1/topics/{}/presence", REST_NO_BODY, presence_head, presence_body, REST_JSON,
+     false},
     {METHOD_POST, "/v1/subjects/{}/messages", REST_MAY_BODY, publish_head, publish_subject_body,
      REST_JSON, false},
     {METHOD_POST, "/v1/publish", REST_NEEDS_BODY, batch_head, batch_body, REST_JSON, false},

@@ -4,6 +4,7 @@
  * completion, the time or the client, releases it exactly once.
  */
 #include "worker/envelope.h"
+#include "worker/rate.h"
 #include "worker/rest_priv.h"
 
 #include "common/clock.h"
@@ -200,6 +201,21 @@ bool rest_is_key(struct exchange *ex, enum code code)
     else if (code != CODE_OK)
         exchange_problem(ex, code, 0, NULL);
     return code == CODE_OK;
+}
+
+bool rest_rate(struct exchange *ex)
+{
+    struct worker *w = ex->worker;
+    uint64_t wait_ms;
+    if (ex->principal.kind != PRINCIPAL_SESSION ||
+        rate_take(w->rate, ex->principal.session, 1, w->conf->publish_rate, route_boot_ms(w->route),
+                  &wait_ms))
+        return true;
+    metric_add(w->metrics, METRIC_RATE_LIMITED, 1);
+    exchange_problem(ex, CODE_RATE_LIMITED, (unsigned)((wait_ms + 999) / 1000),
+                     "a session may publish %llu messages a second",
+                     (unsigned long long)w->conf->publish_rate);
+    return false;
 }
 
 int rest_session_find(struct exchange *ex, struct session_copy *ret)

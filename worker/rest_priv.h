@@ -12,6 +12,7 @@
  *   rest_topic.c    topics are listed, looked at and emptied
  *   rest_history.c  what a topic holds, forward and backward
  *   rest_subscribe.c  PUT/DELETE subscriptions
+ *   rest_presence.c who is in a topic
  *   rest_ack.c      acks
  *   rest_receipt.c  what became of a message
  *   rest_health.c   health, readiness, metrics, status, rotation
@@ -67,6 +68,9 @@ int rest_session_find(struct exchange *ex, struct session_copy *ret);
 /* For what only API keys may do: `code` says whether this one may. A session's token gets 403, or
  * 401 token_revoked when its session is gone. */
 bool rest_is_key(struct exchange *ex, enum code code);
+/* What others are told of counts against limits.publish_rate where a session's token asked for it:
+ * 429. */
+bool rest_rate(struct exchange *ex);
 /* A cursor of ours that is not ahead: 400, or 410 with oldest and newest. */
 bool rest_cursor(struct exchange *ex, const struct session *s, struct str text, uint64_t *ret_seq);
 /* The same for those who go on from the oldest instead: REFUSED was answered, RESET was not. */
@@ -165,6 +169,8 @@ void topic_empty_body(struct exchange *ex);
 void subscribe_head(struct exchange *ex);
 void subscribe_body(struct exchange *ex);
 void unsubscribe_body(struct exchange *ex);
+void presence_head(struct exchange *ex);
+void presence_body(struct exchange *ex);
 void receipt_head(struct exchange *ex);
 void receipt_body(struct exchange *ex);
 void socket_head(struct exchange *ex);

@@ -272,22 +272,14 @@ void publish_topic_head(struct exchange *ex)
 static bool judge_session(struct exchange *ex, const struct session *s,
                           const struct conf_namespace **ret)
 {
-    const struct conf *conf = ex->worker->conf;
-    struct route *route = ex->worker->route;
-    uint64_t wait_ms;
-    route_touch(route, s, 0);
-    enum code code = publish_check_topic(conf, &ex->principal, s->claims, ex->param[0], ret);
+    route_touch(ex->worker->route, s, 0);
+    enum code code =
+        publish_check_topic(ex->worker->conf, &ex->principal, s->claims, ex->param[0], ret);
     if (code != CODE_OK) {
         exchange_problem(ex, code, 0, NULL);
         return false;
     }
-    if (rate_take(ex->worker->rate, s->id, 1, conf->publish_rate, route_boot_ms(route), &wait_ms))
-        return true;
-    metric_add(ex->worker->metrics, METRIC_RATE_LIMITED, 1);
-    exchange_problem(ex, CODE_RATE_LIMITED, (unsigned)((wait_ms + 999) / 1000),
-                     "a session may publish %llu messages a second",
-                     (unsigned long long)conf->publish_rate);
-    return false;
+    return rest_rate(ex);
 }
 
 static void publish_by_session(struct exchange *ex, struct publication *to)

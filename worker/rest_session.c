@@ -116,7 +116,7 @@ static int connections_member(struct exchange *ex, struct txn *t, const struct s
     return 0;
 }
 
-/* The whole object of a session, inside a transaction. */
+/* All members of a session but what may be long (metas), inside a transaction; without braces. */
 static int whole_session(struct exchange *ex, struct txn *t, const struct session *s, struct buf *b)
 {
     struct route *r = ex->worker->route;
@@ -124,7 +124,6 @@ static int whole_session(struct exchange *ex, struct txn *t, const struct sessio
     int err = route_ops(r)->head(t, s->stream, &head);
     if (err)
         return err;
-    buf_append_c(b, '{');
     err = members(ex, t, s, b);
     if (err)
         return err;
@@ -140,7 +139,6 @@ static int whole_session(struct exchange *ex, struct txn *t, const struct sessio
     buf_append_u64(b, head.count);
     buf_append_z(b, ",\"pending_bytes\":");
     buf_append_u64(b, head.bytes);
-    buf_append_c(b, '}');
     return 0;
 }
 
@@ -154,10 +152,19 @@ struct one {
 static int read_one(void *arg, struct txn *t)
 {
     struct one *one = arg;
+    struct buf *b = &one->ex->out_body;
     struct session s;
-    buf_reset(&one->ex->out_body);
+    buf_reset(b);
     int err = route_session_in(one->ex->worker->route, t, one->id, &s);
-    return err ? err : whole_session(one->ex, t, &s, &one->ex->out_body);
+    if (err)
+        return err;
+    buf_append_c(b, '{');
+    err = whole_session(one->ex, t, &s, b);
+    if (err)
+        return err;
+    buf_append_c(b, ',');
+    err = session_presence_member(one->ex, t, &s, b);
+    return err ? err : buf_append_c(b, '}');
 }
 
 static void show(struct exchange *ex, const uint8_t id[SESSION_ID_SIZE])
@@ -249,12 +256,13 @@ static int read_list(void *arg, struct txn *t)
             more = !err && shown == list->limit;
             if (more)
                 break;
-            if (!err && shown++)
-                buf_append_c(b, ',');
-            if (!err)
+            if (!err) {
+                buf_append_z(b, shown++ ? ",{" : "{");
                 err = whole_session(ex, t, &s, b);
+            }
             if (err)
                 return err;
+            buf_append_c(b, '}');
             memcpy(last, ids[i], sizeof(last));
         }
         if (n > 0)

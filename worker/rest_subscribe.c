@@ -1,4 +1,6 @@
-/* rest_subscribe - what a session is subscribed to: of the session, not of a connection. */
+/* rest_subscribe - what a session is subscribed to, and what it says of itself there: of the
+ * session, not of a connection. */
+#include "worker/presence.h"
 #include "worker/rest_priv.h"
 
 void subscribe_head(struct exchange *ex)
@@ -41,16 +43,35 @@ static void on_unsubscribed(struct rest_ask *ask, struct unpack *body)
 }
 
 static void ask_writer(struct exchange *ex, enum command_type type, const struct session *s,
+                       struct str presence,
                        void (*on_done)(struct rest_ask *ask, struct unpack *body))
 {
-    struct command_subscribe c = {.topic = ex->param[1]};
+    struct command_subscribe c = {.topic = ex->param[1], .presence = presence};
     memcpy(c.session, s->id, SESSION_ID_SIZE);
     rest_command(ex, type, command_subscribe_size(&c), encode, &c, on_done);
 }
 
+static void subscribe(struct exchange *ex, const struct session *s, const struct conf_namespace *ns)
+{
+    static const char *const names[] = {"presence"};
+    struct datum said = {.encoding = ENCODING_JSON};
+    struct buf b;
+    struct str presence;
+    const char *why;
+    if (!rest_json_body(ex, names, 1, &said.json))
+        return;
+    enum code code = presence_read(ex->worker->conf, ns, &said, &b, &presence, &why);
+    if (code == CODE_UNAVAILABLE)
+        rest_no_memory(ex);
+    else if (code != CODE_OK)
+        exchange_problem(ex, code, 0, why ? "%s" : NULL, why);
+    else if (!presence.n || rest_rate(ex))
+        ask_writer(ex, COMMAND_SUBSCRIBE, s, presence, on_subscribed);
+    buf_free(&b);
+}
+
 void subscribe_body(struct exchange *ex)
 {
-    struct json_value none;
     struct session_copy copy;
     if (!rest_session(ex, &copy))
         return;
@@ -60,8 +81,8 @@ void subscribe_body(struct exchange *ex)
         code = principal_may_join(&ex->principal, ns, copy.s.claims, ex->param[1]);
     if (code != CODE_OK)
         exchange_problem(ex, code, 0, NULL);
-    else if (rest_json_body(ex, NULL, 0, &none))
-        ask_writer(ex, COMMAND_SUBSCRIBE, &copy.s, on_subscribed);
+    else
+        subscribe(ex, &copy.s, ns);
     session_copy_free(&copy);
 }
 
@@ -71,6 +92,6 @@ void unsubscribe_body(struct exchange *ex)
     struct session_copy copy;
     if (!rest_session(ex, &copy))
         return;
-    ask_writer(ex, COMMAND_UNSUBSCRIBE, &copy.s, on_unsubscribed);
+    ask_writer(ex, COMMAND_UNSUBSCRIBE, &copy.s, str_make(NULL, 0), on_unsubscribed);
     session_copy_free(&copy);
 }

@@ -44,9 +44,13 @@ static const struct route_store_ops store_ops = {
     .page = page_read,
     .page_reverse = page_reverse,
     .subscribed = subscribed_list,
+    .subscription = subscribed_get,
     .topic = topic_get,
     .topic_find = topic_find,
     .topic_next = topic_next,
+    .member = member_get,
+    .member_first = member_first,
+    .member_next = member_next,
 };
 
 static void trim(struct buf *b)

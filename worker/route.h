@@ -11,6 +11,7 @@
 #include "common/conf.h"
 #include "common/datum.h"
 #include "shm/command.h"
+#include "shm/member.h"
 #include "shm/page.h"
 #include "shm/page_reverse.h"
 #include "shm/session.h"
@@ -39,9 +40,14 @@ struct route_store_ops {
     int (*page)(struct txn *t, struct page *p);
     int (*page_reverse)(struct txn *t, struct page_reverse *p);
     int (*subscribed)(struct txn *t, uint64_t mailbox, struct subscribed *ret, size_t max);
+    int (*subscription)(struct txn *t, uint64_t mailbox, uint64_t topic, struct subscribed *ret);
     int (*topic)(struct txn *t, uint64_t stream, struct topic *ret);
     int (*topic_find)(struct txn *t, struct str name, uint64_t *ret_stream);
     int (*topic_next)(struct txn *t, struct str prefix, struct str after, struct topic *ret);
+    int (*member)(struct txn *t, uint64_t topic, const uint8_t hash[MEMBER_HASH], uint64_t mailbox,
+                  struct member *ret);
+    int (*member_first)(struct txn *t, uint64_t topic, const uint8_t *after, struct member *ret);
+    int (*member_next)(struct txn *t, uint64_t topic, struct member *ret);
 };
 
 struct bell;

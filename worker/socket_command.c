@@ -222,15 +222,15 @@ static bool read_n(const struct datum *d, struct socket_asked *ret)
 
 void socket_command(struct socket *s, struct str text)
 {
-    static const char *const names[] = {"t", "n", "topic", "cursor"};
+    static const char *const names[] = {"t", "n", "topic", "cursor", "presence"};
     struct socket_request q = {.s = s};
-    struct datum v[4];
+    struct datum v[5];
     int err = datum_check((enum encoding)s->encoding, text, &q.object);
     if (err) {
         socket_deny(&q, CODE_BAD_REQUEST, datum_error_text((enum encoding)s->encoding, err));
         return;
     }
-    err = datum_pick(&q.object, names, 4, v);
+    err = datum_pick(&q.object, names, 5, v);
     if (err) {
         socket_deny(&q, CODE_BAD_REQUEST,
                     err == -EEXIST ? "a member stands twice" : "one object a frame");
@@ -242,5 +242,6 @@ void socket_command(struct socket *s, struct str text)
     }
     q.topic = v[2];
     q.cursor = v[3];
+    q.presence = v[4];
     dispatch(&q, &v[0]);
 }

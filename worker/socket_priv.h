@@ -99,7 +99,7 @@ void socket_refuse(struct socket *s, const struct socket_asked *asked, enum code
 struct socket_request {
     struct socket *s;
     struct socket_asked asked;
-    struct datum object, topic, cursor;
+    struct datum object, topic, cursor, presence;
 };
 
 /* One that the writer works on. */

@@ -5,6 +5,7 @@
  */
 #include "worker/socket_priv.h"
 
+#include "worker/presence.h"
 #include "worker/publish.h"
 #include "worker/rate.h"
 
@@ -71,6 +72,23 @@ static bool may(const struct socket_request *q, struct judgement *j)
     return !err && j->code == CODE_OK;
 }
 
+/* False: it publishes too often, and was told so. */
+static bool in_rate(const struct socket_request *q)
+{
+    struct worker *w = q->s->worker;
+    char memory[64];
+    struct buf b;
+    uint64_t wait_ms;
+    if (rate_take(w->rate, q->s->session.id, 1, w->conf->publish_rate, route_boot_ms(w->route),
+                  &wait_ms))
+        return true;
+    metric_add(w->metrics, METRIC_RATE_LIMITED, 1);
+    buf_fixed(&b, memory, sizeof(memory));
+    buf_printf(&b, ",\"retry_after_ms\":%llu", (unsigned long long)wait_ms);
+    socket_refuse(q->s, &q->asked, CODE_RATE_LIMITED, buf_str(&b), NULL);
+    return false;
+}
+
 /* --- subscribe, unsubscribe --- */
 
 static bool read_topic(const struct socket_request *q, struct buf *scratch, struct str *ret)
@@ -128,18 +146,35 @@ static ssize_t encode_unsubscribe(void *arg, struct pack *p)
     return 0;
 }
 
-static void change_subscription(const struct socket_request *q, struct str topic,
-                                enum command_type type)
+static void change_subscription(const struct socket_request *q, enum command_type type,
+                                struct str topic, struct str presence)
 {
     struct socket *s = q->s;
     bool on = type == COMMAND_SUBSCRIBE;
-    struct command_subscribe change = {.generation = pickup_generation(s->pickup), .topic = topic};
+    struct command_subscribe change = {
+        .generation = pickup_generation(s->pickup), .topic = topic, .presence = presence};
     struct socket_command *c = socket_command_new(q, topic, on ? on_subscribed : on_unsubscribed);
     if (!c)
         return;
     memcpy(change.session, s->session.id, SESSION_ID_SIZE);
     socket_submit(q, c, type, command_subscribe_size(&change),
                   on ? encode_subscribe : encode_unsubscribe, &change);
+}
+
+static void subscribe(const struct socket_request *q, const struct judgement *j)
+{
+    struct socket *s = q->s;
+    struct buf b;
+    struct str presence;
+    const char *why;
+    enum code code = presence_read(s->worker->conf, j->ns, &q->presence, &b, &presence, &why);
+    if (code == CODE_UNAVAILABLE)
+        socket_fail(q, -ENOMEM);
+    else if (code != CODE_OK)
+        socket_deny(q, code, why);
+    else if (!presence.n || s->principal.kind == PRINCIPAL_KEY || in_rate(q))
+        change_subscription(q, COMMAND_SUBSCRIBE, j->topic, presence);
+    buf_free(&b);
 }
 
 void socket_subscribe(const struct socket_request *q)
@@ -149,7 +184,7 @@ void socket_subscribe(const struct socket_request *q)
     struct judgement j = {.s = q->s, .judge = may_subscribe};
     buf_fixed(&b, memory, sizeof(memory));
     if (read_topic(q, &b, &j.topic) && may(q, &j))
-        change_subscription(q, j.topic, COMMAND_SUBSCRIBE);
+        subscribe(q, &j);
 }
 
 void socket_unsubscribe(const struct socket_request *q)
@@ -159,7 +194,7 @@ void socket_unsubscribe(const struct socket_request *q)
     struct str topic;
     buf_fixed(&b, memory, sizeof(memory));
     if (read_topic(q, &b, &topic))
-        change_subscription(q, topic, COMMAND_UNSUBSCRIBE);
+        change_subscription(q, COMMAND_UNSUBSCRIBE, topic, str_make(NULL, 0));
 }
 
 /* --- publish --- */
@@ -223,23 +258,6 @@ static void send_publish(const struct socket_request *q, const struct envelope *
     memcpy(arg.head.session, s->session.id, SESSION_ID_SIZE);
     socket_submit(q, c, COMMAND_APPEND, COMMAND_APPEND_HEAD_SIZE + command_append_item_size(&item),
                   encode_append, &arg);
-}
-
-/* False: it publishes too often, and was told so. */
-static bool in_rate(const struct socket_request *q)
-{
-    struct worker *w = q->s->worker;
-    char memory[64];
-    struct buf b;
-    uint64_t wait_ms;
-    if (rate_take(w->rate, q->s->session.id, 1, w->conf->publish_rate, route_boot_ms(w->route),
-                  &wait_ms))
-        return true;
-    metric_add(w->metrics, METRIC_RATE_LIMITED, 1);
-    buf_fixed(&b, memory, sizeof(memory));
-    buf_printf(&b, ",\"retry_after_ms\":%llu", (unsigned long long)wait_ms);
-    socket_refuse(q->s, &q->asked, CODE_RATE_LIMITED, buf_str(&b), NULL);
-    return false;
 }
 
 void socket_publish(const struct socket_request *q)

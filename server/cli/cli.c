@@ -78,7 +78,18 @@ int cli_must(struct cli *c, const struct request *q, struct response *ret)
     return ret->status / 100 == 2 ? CLI_OK : cli_refused(ret);
 }
 
+static void print_line(struct str one)
+{
+    fwrite(one.p, 1, one.n, stdout);
+    putchar('\n');
+}
+
 int cli_list(struct cli *c, const char *path, const char *member)
+{
+    return cli_each(c, path, member, print_line);
+}
+
+int cli_each(struct cli *c, const char *path, const char *member, void (*on_item)(struct str item))
 {
     struct buf page, after;
     buf_init(&page, 65536);
@@ -101,10 +112,8 @@ int cli_list(struct cli *c, const char *path, const char *member)
             list.type == JSON_ARRAY) {
             struct json_iter it;
             json_iter_begin(&it, list);
-            while (json_next_item(&it, &one)) {
-                fwrite(one.raw.p, 1, one.raw.n, stdout);
-                putchar('\n');
-            }
+            while (json_next_item(&it, &one))
+                on_item(one.raw);
         }
         cli_string(buf_str(&r.body), "next", &after);
     } while (rc == CLI_OK && after.len > 1);

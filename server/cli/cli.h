@@ -36,8 +36,8 @@ struct cli {
 };
 
 typedef int verb_f(struct cli *c, int argc, char **argv);
-verb_f verb_token, verb_key, verb_session, verb_send, verb_publish, verb_topic, verb_tail,
-    verb_status, verb_rotate, verb_verify;
+verb_f verb_token, verb_key, verb_session, verb_send, verb_publish, verb_topic, verb_presence,
+    verb_tail, verb_status, verb_rotate, verb_verify;
 
 struct response {
     long status;
@@ -104,6 +104,8 @@ void cli_encode(struct buf *b, const char *s);
 /* Prints what a list holds, one a line; the server hands it out in pages. path: with its query, to
  * which "after" can be added; member: the array's name. */
 int cli_list(struct cli *c, const char *path, const char *member);
+/* The same, for who prints an item in a way of its own; its JSON text is valid during the call. */
+int cli_each(struct cli *c, const char *path, const char *member, void (*on_item)(struct str item));
 /* Sleeps for a retry: 100 ms doubling to 5 s, or the server's Retry-After, with jitter. */
 void cli_back_off(unsigned attempt, unsigned retry_after_s);
 

@@ -35,6 +35,10 @@ static const struct verb {
     {"topic", verb_topic,
      "topic list [--prefix P] | topic show TOPIC | topic empty TOPIC\n"
      "        empty removes its messages; who is subscribed stays so"},
+    {"presence", verb_presence,
+     "presence TOPIC [--json]\n"
+     "        who is there: a line for each session, with its key, since when, and what it shows;\n"
+     "        with --json one for each key"},
     {"tail", verb_tail,
      "tail ID [--cursor C] [--ack] [--json] [--limit N] [--wait D]\n"
      "        [--once | --sse | --websocket]\n"

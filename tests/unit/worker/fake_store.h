@@ -1,8 +1,8 @@
 /* fake_store - what the router reads by, without a store.
  *
  * It holds messages of streams in seq order, one session for each of SESSIONS mailboxes, topics,
- * subscriptions and one attachment, all in F, and can fail reads on demand. Streams above SESSIONS
- * are topics.
+ * subscriptions, members and one attachment, all in F, and can fail reads on demand. Streams above
+ * SESSIONS are topics.
  */
 #ifndef TESTS_UNIT_WORKER_FAKE_STORE_H
 #define TESTS_UNIT_WORKER_FAKE_STORE_H
@@ -33,6 +33,7 @@
 #define SESSIONS 8
 #define TOPICS 128
 #define SUBSCRIBED 512
+#define MEMBERS 16384
 #define STORED_MAX 4096
 #define GENERATION 7
 #define EPOCH UINT64_C(0x9f86d081884c7d65)
@@ -67,6 +68,8 @@ static struct {
         struct subscribed s;
     } subscribed[SUBSCRIBED]; /* by topic */
     size_t nsubscribed;
+    struct member member[MEMBERS]; /* by topic, hash and mailbox */
+    size_t nmembers, member_at;    /* the one that a walk gave last */
     struct stored stored[STORED_MAX];
     size_t nstored;
     uint64_t last_seq;
@@ -325,6 +328,19 @@ static int fake_subscribed(struct txn *t, uint64_t mailbox, struct subscribed *r
     return (int)n;
 }
 
+static int fake_subscription(struct txn *t, uint64_t mailbox, uint64_t topic,
+                             struct subscribed *ret)
+{
+    (void)t;
+    for (size_t i = 0; i < F.nsubscribed; i++) {
+        if (F.subscribed[i].mailbox == mailbox && F.subscribed[i].s.topic == topic) {
+            *ret = F.subscribed[i].s;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
 static int fake_topic(struct txn *t, uint64_t stream, struct topic *ret)
 {
     (void)t;
@@ -365,6 +381,46 @@ static int fake_topic_next(struct txn *t, struct str prefix, struct str after, s
     return -ENOENT;
 }
 
+static int fake_member(struct txn *t, uint64_t topic, const uint8_t hash[MEMBER_HASH],
+                       uint64_t mailbox, struct member *ret)
+{
+    (void)t;
+    for (size_t i = 0; i < F.nmembers; i++) {
+        const struct member *m = &F.member[i];
+        if (m->topic == topic && m->mailbox == mailbox && memcmp(m->hash, hash, MEMBER_HASH) == 0) {
+            *ret = *m;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static int fake_member_from(size_t i, uint64_t topic, const uint8_t *after, struct member *ret)
+{
+    for (; i < F.nmembers; i++) {
+        const struct member *m = &F.member[i];
+        if (m->topic != topic || (after && memcmp(m->hash, after, MEMBER_HASH) <= 0))
+            continue;
+        F.member_at = i;
+        *ret = *m;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int fake_member_first(struct txn *t, uint64_t topic, const uint8_t *after,
+                             struct member *ret)
+{
+    (void)t;
+    return fake_member_from(0, topic, after, ret);
+}
+
+static int fake_member_next(struct txn *t, uint64_t topic, struct member *ret)
+{
+    (void)t;
+    return fake_member_from(F.member_at + 1, topic, NULL, ret);
+}
+
 static const struct route_store_ops fake_ops = {
     .read = fake_read,
     .done = fake_done,
@@ -378,9 +434,13 @@ static const struct route_store_ops fake_ops = {
     .page = fake_page,
     .page_reverse = fake_page_reverse,
     .subscribed = fake_subscribed,
+    .subscription = fake_subscription,
     .topic = fake_topic,
     .topic_find = fake_topic_find,
     .topic_next = fake_topic_next,
+    .member = fake_member,
+    .member_first = fake_member_first,
+    .member_next = fake_member_next,
 };
 
 #endif

@@ -417,7 +417,7 @@ static void one_round(void)
     assert_int_equal(harness_open_sized(64 << 10, 64 << 10, 8 << 10), 0);
     F.bounded = true;
     for (int i = 0; i < STREAMS - TOPIC_0; i++)
-        topic_put(stream_of(TOPIC_0 + i), names[i]);
+        store_topic(stream_of(TOPIC_0 + i), names[i]);
     for (int i = 0; i < TOPIC_0; i++)
         M.period[i][i][M.nperiods[i][i]++] = (struct period){0, UINT64_MAX};
     for (int i = 0; i < CLIENTS; i++) {

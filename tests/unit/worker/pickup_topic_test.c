@@ -21,8 +21,8 @@ static void start_as(struct client *c, const char *transport, uint64_t connectio
 static int up(void **state)
 {
     int err = harness_open(state);
-    topic_put(A, "chat:a");
-    topic_put(B, "chat:b");
+    store_topic(A, "chat:a");
+    store_topic(B, "chat:b");
     return err;
 }
 
@@ -167,7 +167,7 @@ static void a_flooding_topic_holds_up_no_other(void **state)
     uint64_t seq = 0, flood = 0, other[N] = {0};
     for (uint64_t i = 0; i < N; i++) {
         snprintf(names[i], sizeof(names[i]), "many:%02d", (int)i);
-        topic_put(200 + i, names[i]);
+        store_topic(200 + i, names[i]);
         join_put(1, 200 + i, 0);
     }
     for (int i = 0; i < FLOOD; i++) {

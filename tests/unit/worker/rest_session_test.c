@@ -38,7 +38,7 @@ static void shows_itself(void **state)
                        "\"1970-01-01T00:00:01.000Z\",\"remote\":\"127.0.0.1:1\"}],");
     /* Before the first ack and delivery: where the session began. */
     assert_answer(200, "\"acked\":\"9f86d081884c7d65.2\",\"delivered\":\"9f86d081884c7d65.2\","
-                       "\"pending\":2,\"pending_bytes\":5}");
+                       "\"pending\":2,\"pending_bytes\":5,\"presence\":[]}");
     assert_null(strstr(answer(), "token"));
     s->acked = 3;
     s->delivered = 4;

@@ -298,7 +298,7 @@ static void subscribed(void **state)
     proceed();
     assert_int_equal(R.ex.out_status, 200);
     assert_string_equal(answer(), "{\"topic\":\"chat:\\\"\",\"cursor\":\"9f86d081884c7d65.41\"}");
-    say_json(at_session("PUT", 0, "/subscriptions/chat:1"), "{\"presence\":{\"a\":1}}");
+    say_json(at_session("PUT", 0, "/subscriptions/chat:1"), "{\"other\":{\"a\":1}}");
     complete(expect_subscribe(COMMAND_SUBSCRIBE, 0, "chat:1"), CODE_LIMIT_REACHED, NULL, 0);
     proceed();
     assert_code(403, "limit_reached");

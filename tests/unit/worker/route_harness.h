@@ -87,7 +87,7 @@ HARNESS_UNUSED static void feed_end(enum feed_type type)
 
 /* --- topics: streams above SESSIONS --- */
 
-HARNESS_UNUSED static void topic_put(uint64_t stream, const char *name)
+HARNESS_UNUSED static void store_topic(uint64_t stream, const char *name)
 {
     int i = 0;
     while (F.topic[i].name.n)

@@ -85,7 +85,7 @@ static void subscribes_and_unsubscribes(void **state)
     static const char *const protocols[] = {JSON_PROTOCOL, MSGPACK_PROTOCOL};
     for (size_t i = 0; i < 2; i++) {
         connect_socket(protocols[i]);
-        tell("{\"t\":\"subscribe\",\"n\":1,\"topic\":\"chat:\\\"1\",\"presence\":{\"a\":1}}");
+        tell("{\"t\":\"subscribe\",\"n\":1,\"topic\":\"chat:\\\"1\",\"other\":{\"a\":1}}");
         complete_subscribe(expect_subscribe(COMMAND_SUBSCRIBE, "chat:\"1"), 41);
         assert_hears("{\"t\":\"ok\",\"re\":1,\"topic\":\"chat:\\\"1\","
                      "\"cursor\":\"9f86d081884c7d65.41\"}");
