@@ -172,6 +172,21 @@ withServer('a client that comes back', OPTIONS, (check) => {
         }
     });
 
+    check('is not kept from opening by what is refused', async (server) => {
+        await withBox(boxOf(server), async (one) => {
+            const asked = [one.box.subscribe('nowhere'), one.box.subscribe('chat:6'), one.box.subscribe('chat:7'), one.box.unsubscribe('chat:7')];
+            await assert.rejects(asked[0], { code: 'topic_unknown' });
+            await Promise.all(asked.slice(1));
+            await one.box.publish('chat:7', { data: 7 });
+            await one.box.publish('chat:6', { data: 6 });
+            await one.got(1);
+            status(await server.client.request('DELETE', `/v1/sessions/${one.box.session}`), 204);
+            await until('it has another', () => one.said('reset').length === 1 && one.box.state === 'open');
+            assert.deepEqual((await server.client.get(`/v1/sessions/${one.box.session}`)).json.topics, ['chat:6']);
+            assert.deepEqual(one.data, [6]);
+        });
+    });
+
     check('acks what is handled, one after another, and nothing else', async (server) => {
         for (const Socket of [WebSocket, null]) {
             await withBox(boxOf(server, { WebSocket: Socket }, { listens: false }), async ({ box }) => {

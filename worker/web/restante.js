@@ -486,10 +486,10 @@ export class Restante {
       }
       asks.splice(i, 1);
       holds = 0;
+      if (error) return one.reject(error);
       one.done?.(ok);
+      one.resolve(ok);
       flushSoon();
-      if (error) one.reject(error);
-      else one.resolve(ok);
     };
 
     const drain = async () => {
@@ -527,20 +527,15 @@ export class Restante {
     };
 
     const subscribe = (topic, { presence } = {}) => {
-      const isNew = !topics.has(topic);
-      topics.set(topic, presence);
       last.delete(streamOf(topic)); // where it begins is not known until the answer is here
       floor.delete(streamOf(topic));
       return ask({ t: 'subscribe', topic, presence }, (ok) => {
-        if (!ok && isNew) topics.delete(topic);
-        else floor.set(streamOf(topic), seqOf(ok?.cursor) || 0);
+        topics.set(topic, presence);
+        floor.set(streamOf(topic), seqOf(ok.cursor) || 0);
       });
     };
 
-    const unsubscribe = (topic) => {
-      topics.delete(topic);
-      return ask({ t: 'unsubscribe', topic });
-    };
+    const unsubscribe = (topic) => ask({ t: 'unsubscribe', topic }, () => topics.delete(topic));
 
     const publish = (topic, message, { key = unique() } = {}) => ask({ ...message, t: 'publish', topic, key });
 
