@@ -78,6 +78,8 @@ static int append_one(struct writer *w, struct publish *p, uint64_t stream, enum
     *ret_seq = 0;
     if (p->ephemeral) {
         add_target(p, (struct feed_target){.stream = stream, .flags = p->target_flags});
+        /* On the feed or nowhere: a batch that outgrows its part of it would lose them all. */
+        w->appended_bytes += p->message.payload.n + 256;
         return 0;
     }
     if (item->keyed) {

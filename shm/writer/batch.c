@@ -88,11 +88,13 @@ static int take_round(struct writer *w, int most)
     uint64_t until = clock_boot_ms() + WRITER_BATCH_MS;
     int taken = 0;
     bool any = true;
-    uint32_t slots = w->rings.slots;
+    uint32_t slots = w->rings.slots, first = w->first_slot;
+    /* Whatever ends this round: who was first in it is not so in the next one. */
+    w->first_slot = (first + 1) % slots;
     while (any && taken < most) {
         any = false;
         for (uint32_t n = 0; n < slots && taken < most; n++) {
-            uint32_t slot = (w->first_slot + n) % slots;
+            uint32_t slot = (first + n) % slots;
             for (int i = 0; i < SLOT_TURN && taken < most; i++) {
                 if (w->messages >= WRITER_BATCH_MESSAGES || w->appended_bytes >= w->feed.size / 8)
                     return taken;
@@ -108,7 +110,6 @@ static int take_round(struct writer *w, int most)
         if (clock_boot_ms() >= until)
             break;
     }
-    w->first_slot = (w->first_slot + 1) % slots;
     return taken;
 }
 

@@ -199,6 +199,51 @@ static void an_ephemeral_is_fed_and_commits_nothing(void **state)
 }
 
 /* A message over a quarter of the feed: readers are sent to the store. */
+/* They are nowhere but on the feed: more than it takes of one batch must not make one. */
+static void a_flood_of_ephemerals_is_cut_before_it_laps(void **state)
+{
+    struct fixture *f = *state;
+    struct rig_fed fed;
+    char text[1000];
+    memset(text, '1', sizeof(text) - 1);
+    text[sizeof(text) - 1] = 0;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_run(f->writer);
+    while (rig_fed(&f->rig, &fed)) /* a new writer begins with a lap */
+        ;
+    for (int i = 0; i < 40; i++) /* of 64 KiB a quarter is a batch's */
+        rig_append(&f->rig, 0, alice, NULL, text, MESSAGE_JSON | MESSAGE_EPHEMERAL);
+    rig_run(f->writer);
+    int messages = 0;
+    while (rig_fed(&f->rig, &fed)) {
+        assert_int_not_equal(fed.rec.type, FEED_LAP);
+        messages += fed.rec.type == FEED_MESSAGE;
+    }
+    assert_int_equal(messages, 40);
+}
+
+/* A worker whose commands fill each batch does not keep the others from having theirs. */
+static void who_fills_a_batch_is_not_first_in_the_next(void **state)
+{
+    struct fixture *f = *state;
+    char text[2000];
+    memset(text, '1', sizeof(text) - 1);
+    text[sizeof(text) - 1] = 0;
+    rig_open_session(&f->rig, 0, alice, "alice");
+    rig_run(f->writer);
+    for (int i = 0; i < 30; i++) /* some are a batch */
+        rig_append(&f->rig, 0, alice, NULL, text, MESSAGE_JSON);
+    uint64_t other = rig_append(&f->rig, 1, alice, NULL, "2", MESSAGE_JSON);
+    struct rig_reply r;
+    f->writer->first_slot = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_true(batch_run(f->writer) > 0);
+        assert_true(f->writer->meta.last_seq < 20);
+    }
+    assert_true(rig_reply(&f->rig, 1, &r));
+    assert_int_equal(r.id, other);
+}
+
 static void what_does_not_fit_travels_as_a_lap(void **state)
 {
     struct fixture *f = *state;
@@ -362,6 +407,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dead_generation_is_applied_but_not_answered, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ephemeral_is_fed_and_commits_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_flood_of_ephemerals_is_cut_before_it_laps, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_fills_a_batch_is_not_first_in_the_next, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_travels_as_a_lap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ended_session_is_published_to_no_more, set_up,
                                         tear_down),
