@@ -114,11 +114,12 @@ static bool read_attributes(struct opening *o, const struct json_value *v)
     return true;
 }
 
-/* The patterns that the token claims, as a JSON array. */
+/* The patterns that the token claims, as a JSON array. A token that claims none says that too: of a
+ * session that exists already it takes back what an older one had claimed. */
 static bool write_claims(struct opening *o)
 {
     const struct token_claims *c = &o->ex->principal.claims;
-    if (o->ex->principal.kind != PRINCIPAL_BOOTSTRAP || !c->topics)
+    if (o->ex->principal.kind != PRINCIPAL_BOOTSTRAP)
         return true;
     buf_append_c(&o->claims, '[');
     for (size_t i = 0; i < c->ntopics; i++) {

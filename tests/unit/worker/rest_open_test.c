@@ -187,6 +187,19 @@ static void claims_open_topics(void **state)
     expect_no_command();
 }
 
+/* The newest token says what its session may join, also when that is nothing. */
+static void a_token_without_claims_takes_them_back(void **state)
+{
+    (void)state;
+    struct command_open c;
+    say("POST /v1/sessions", bootstrap("", ""), "{\"name\":\"phone\"}");
+    expect_open(&c);
+    assert_true(str_is(c.claims, "[]"));
+    say("POST /v1/sessions", bootstrap("[]", ""), "{\"name\":\"phone\"}");
+    expect_open(&c);
+    assert_true(str_is(c.claims, "[]"));
+}
+
 static void attributes_have_a_ceiling(void **state)
 {
     (void)state;
@@ -270,6 +283,7 @@ int main(void)
         T(bad_bodies),
         T(with_topics),
         T(claims_open_topics),
+        T(a_token_without_claims_takes_them_back),
         T(attributes_have_a_ceiling),
         T(what_the_writer_says),
         T(ids_are_random),
