@@ -14,6 +14,9 @@
 #include <errno.h>
 #include <strings.h>
 
+#define EVENT_RULE                                                                                 \
+    "1 to 255 bytes without control characters; those that begin with restante. are the server's"
+
 enum member {
     M_DATA,
     M_DATA_B64,
@@ -55,6 +58,15 @@ static bool refuse(struct envelope_error *e, enum code code, const char *why)
 static bool name_member(const struct datum *d, struct buf *scratch, struct str *ret)
 {
     return !datum_given(d) || (datum_text(d, scratch, ret) == 0 && envelope_name_valid(*ret));
+}
+
+/* An event stream says by its events what the server says too (rest_sse.c): whoever may publish
+ * must not be able to say it in the server's name. */
+static bool event_valid(struct str event)
+{
+    static const char ours[] = "restante.";
+    size_t n = sizeof(ours) - 1;
+    return envelope_name_valid(event) && !(event.n >= n && memcmp(event.p, ours, n) == 0);
 }
 
 static bool ttl_valid(uint64_t ms)
@@ -149,8 +161,8 @@ static bool exceptions(const struct datum *list, struct buf *scratch, struct env
 static bool options(const struct datum *v, struct buf *scratch, struct envelope *e,
                     struct envelope_error *error)
 {
-    if (!name_member(&v[M_EVENT], scratch, &e->event))
-        return refuse(error, CODE_BAD_REQUEST, "event: 1 to 255 bytes without control characters");
+    if (!name_member(&v[M_EVENT], scratch, &e->event) || (e->event.n && !event_valid(e->event)))
+        return refuse(error, CODE_BAD_REQUEST, "event: " EVENT_RULE);
     if (!name_member(&v[M_CONTENT_TYPE], scratch, &e->content_type))
         return refuse(error, CODE_BAD_REQUEST, "content_type: a media type of at most 255 bytes");
     if (!name_member(&v[M_COLLAPSE], scratch, &e->collapse))
@@ -256,9 +268,8 @@ bool envelope_of_payload(const struct envelope_headers *h, struct str payload, u
         .collapse = h->collapse,
         .payload = payload,
     };
-    if (h->event.p && !envelope_name_valid(h->event))
-        return refuse(ret_error, CODE_BAD_REQUEST,
-                      "Restante-Event: 1 to 255 bytes without control characters");
+    if (h->event.p && !event_valid(h->event))
+        return refuse(ret_error, CODE_BAD_REQUEST, "Restante-Event: " EVENT_RULE);
     if (h->collapse.p && !envelope_name_valid(h->collapse))
         return refuse(ret_error, CODE_BAD_REQUEST,
                       "Restante-Collapse: 1 to 255 bytes without control characters");
