@@ -12,14 +12,10 @@
  */
 #include "worker/route_priv.h"
 
-/* Whether it comes after what the pick-up has, and after its subscription began. */
-static bool wanted(const struct subscription *s, const struct message *m)
+/* Where it stands in the order of seqs. An ephemeral comes behind all that was walked so far. */
+static uint64_t place_of_message(const struct subscription *s, const struct message *m)
 {
-    uint64_t cursor = s->pickup->cursor, begin = s->chain.begin;
-    uint64_t seq = m->seq;
-    if (m->flags & MESSAGE_EPHEMERAL) /* comes behind all that was walked so far */
-        seq = s->pickup->route->walked + 1;
-    return seq > cursor && seq > begin;
+    return m->flags & MESSAGE_EPHEMERAL ? s->pickup->route->walked + 1 : m->seq;
 }
 
 /* Whether it is not for this one, or no longer: expired is expired at once. */
@@ -100,8 +96,15 @@ void pickup_feed(struct subscription *s, struct feed_message *f)
             count_missed(p, m);
         return;
     }
-    if (!wanted(s, m))
+    uint64_t at = place_of_message(s, m);
+    if (at <= s->chain.begin)
         return;
+    if (at <= p->cursor) {
+        /* It was read already; but what the store does not hold is missed by who read past it. */
+        if (ephemeral && !passes_over(p, m))
+            count_missed(p, m);
+        return;
+    }
     if (!ephemeral && !chain_holds(&s->chain, m)) {
         pickup_behind(p);
         return;

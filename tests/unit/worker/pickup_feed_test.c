@@ -209,6 +209,29 @@ static void an_ephemeral_from_before_the_page_is_not_shown_after_it(void **state
     assert_run(&c, 1, 2);
 }
 
+/* It was there all the time, but too far behind, and then too far ahead. */
+static void an_ephemeral_that_was_read_past_is_counted(void **state)
+{
+    (void)state;
+    struct client c = {.room = 1};
+    start(&c, 0);
+    proceed();
+    publish(1, 1, 0, "a");
+    proceed(); /* full */
+    c.room = 0;
+    publish(1, 2, 1, "b");
+    feed_ephemeral(1, "before c");
+    feed_end(FEED_COMMIT);
+    publish(1, 3, 2, "c");
+    pickup_resume(c.p);
+    pickup_proceed(c.p); /* the feed is still before b */
+    assert_run(&c, 1, 3);
+    assert_true(pickup_is_live(c.p));
+    proceed();
+    assert_run(&c, 1, 3);
+    assert_int_equal(metric(METRIC_EPHEMERAL_MISSED), 1);
+}
+
 static void one_record_reaches_each_target_with_its_own_seq(void **state)
 {
     (void)state;
@@ -287,6 +310,7 @@ int main(void)
         T(ephemerals_reach_the_live_in_order),
         T(an_ephemeral_from_before_the_page_is_not_shown_after_it),
         T(an_ephemeral_that_nobody_was_there_for_is_not_for_a_newcomer),
+        T(an_ephemeral_that_was_read_past_is_counted),
         T(one_record_reaches_each_target_with_its_own_seq),
         T(many_readers_of_one_stream_all_get_it),
     };
