@@ -104,6 +104,7 @@ static int rest_open_sized(uint64_t inbox, uint64_t reply)
     F.conf.ntoken_keys = 1;
     F.conf.max_topics = 100;
     F.conf.publish_rate = 1000;
+    F.conf.presence_meta = 4096;
     F.conf.namespaces = R.namespaces;
     F.conf.nnamespaces = 1;
     F.conf.store_durability = CONF_DISK;
@@ -262,6 +263,35 @@ HARNESS_UNUSED static const char *at_session(const char *method, int i, const ch
     static char line[1024];
     snprintf(line, sizeof(line), "%s /v1/sessions/%s%s", method, sid(i), rest);
     return line;
+}
+
+/* In the store: session i is tracked in a topic. */
+HARNESS_UNUSED static struct member *store_member(uint64_t topic, int i, bool here,
+                                                  const char *meta)
+{
+    static char texts[SESSIONS][SESSION_ID_TEXT];
+    const struct session *s = &F.session[i];
+    struct member m = {.topic = topic,
+                       .mailbox = s->stream,
+                       .since_ms = 1795434601123,
+                       .ref = 0xab00 + (uint64_t)i,
+                       .here = here,
+                       .key = member_key(s, texts[i]),
+                       .meta = str_of(meta)};
+    memcpy(m.session, s->id, SESSION_ID_SIZE);
+    member_hash(m.key, m.hash);
+    assert_true(F.nmembers < MEMBERS);
+    size_t at = F.nmembers++;
+    for (; at > 0; at--) {
+        const struct member *before = &F.member[at - 1];
+        int order = memcmp(before->hash, m.hash, MEMBER_HASH);
+        if (before->topic < topic || (before->topic == topic && order < 0) ||
+            (before->topic == topic && order == 0 && before->mailbox < m.mailbox))
+            break;
+        F.member[at] = *before;
+    }
+    F.member[at] = m;
+    return &F.member[at];
 }
 
 /* Authorization of session i's own token. */

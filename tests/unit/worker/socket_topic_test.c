@@ -13,13 +13,14 @@ static struct conf_namespace namespaces[] = {
     {.pattern = "news:*", .history = 10},
     {.pattern = "room:*", .history = 10, .client_publish = true, .join_claim = true},
     {.pattern = "live:*", .history = 0, .client_publish = true},
+    {.pattern = "here:*", .presence = true},
 };
 
 static int topics_up(void **state)
 {
     int err = socket_up(state);
     F.conf.namespaces = namespaces;
-    F.conf.nnamespaces = 4;
+    F.conf.nnamespaces = 5;
     return err;
 }
 
@@ -34,15 +35,20 @@ static void connect_by(const char *key)
     hear();
 }
 
-static uint64_t expect_subscribe(enum command_type type, const char *topic)
+static uint64_t expect_change(enum command_type type, const char *topic, const char *presence)
 {
     struct unpack body;
     struct command_subscribe c;
     uint64_t id = expect_command(type, &body);
     assert_int_equal(command_subscribe_decode(&body, &c), 0);
     assert_memory_equal(c.session, F.session[0].id, SESSION_ID_SIZE);
-    assert_true(str_is(c.topic, topic));
+    assert_true(str_is(c.topic, topic) && str_is(c.presence, presence));
     return id;
+}
+
+static uint64_t expect_subscribe(enum command_type type, const char *topic)
+{
+    return expect_change(type, topic, "");
 }
 
 static void complete_subscribe(uint64_t id, uint64_t join)
@@ -97,6 +103,60 @@ static void subscribes_and_unsubscribes(void **state)
         proceed();
         assert_hears("{\"t\":\"ok\",\"re\":3,\"topic\":\"chat:1\"}");
         close_socket();
+    }
+}
+
+#define SUBSCRIBE(topic, presence)                                                                 \
+    "{\"t\":\"subscribe\",\"n\":1,\"topic\":\"" topic "\",\"presence\":" presence "}"
+
+static void says_who_is_here(void **state)
+{
+    (void)state;
+    static const char *const protocols[] = {JSON_PROTOCOL, MSGPACK_PROTOCOL};
+    char large[6000];
+    snprintf(large, sizeof(large), SUBSCRIBE("here:1", "{\"a\":\"%05000d\"}"), 0);
+    for (size_t i = 0; i < 2; i++) {
+        connect_socket(protocols[i]);
+        tell(SUBSCRIBE("here:1", "{ \"a\" : [1, \"b\"], \"session\":2 }"));
+        complete_subscribe(expect_change(COMMAND_SUBSCRIBE, "here:1", "{\"a\":[1,\"b\"]}"), 41);
+        assert_hears("{\"t\":\"ok\",\"re\":1,\"topic\":\"here:1\","
+                     "\"cursor\":\"9f86d081884c7d65.41\"}");
+        tell(SUBSCRIBE("here:1", "null"));
+        complete_subscribe(expect_change(COMMAND_SUBSCRIBE, "here:1", "null"), 41);
+        assert_hears_of("\"ok\"");
+        tell(SUBSCRIBE("here:1", "[]"));
+        assert_hears(ERROR("bad_request", "presence: an object, or null"));
+        tell(SUBSCRIBE("chat:1", "{}"));
+        assert_hears(ERROR("forbidden", "the topic's namespace has no presence"));
+        tell(large);
+        assert_hears(ERROR("too_large", "presence: more bytes than limits.presence_meta"));
+        expect_no_command();
+        /* It is of subscribe alone. */
+        tell("{\"t\":\"unsubscribe\",\"topic\":\"here:1\",\"presence\":{}}");
+        expect_subscribe(COMMAND_UNSUBSCRIBE, "here:1");
+        close_socket();
+    }
+}
+
+static void says_so_not_too_often(void **state)
+{
+    (void)state;
+    F.conf.pending = 100;
+    connect_socket("");
+    for (int i = 0; i < 10; i++) {
+        tell(SUBSCRIBE("here:1", "{}"));
+        expect_change(COMMAND_SUBSCRIBE, "here:1", "{}");
+    }
+    tell(SUBSCRIBE("here:1", "null"));
+    assert_hears_of("rate_limited");
+    expect_no_command();
+    tell("{\"t\":\"subscribe\",\"topic\":\"here:1\"}"); /* nobody is told of that */
+    expect_subscribe(COMMAND_SUBSCRIBE, "here:1");
+    close_socket();
+    connect_by(KEY);
+    for (int i = 0; i < 20; i++) {
+        tell(SUBSCRIBE("here:1", "{}"));
+        expect_change(COMMAND_SUBSCRIBE, "here:1", "{}");
     }
 }
 
@@ -349,6 +409,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TOPICS_TEST(subscribes_and_unsubscribes),
+        TOPICS_TEST(says_who_is_here),
+        TOPICS_TEST(says_so_not_too_often),
         TOPICS_TEST(who_may_subscribe),
         TOPICS_TEST(a_session_that_is_gone),
         TOPICS_TEST(refusals_of_the_writer),
