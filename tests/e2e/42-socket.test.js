@@ -351,6 +351,6 @@ withServer('a socket', { grade: 'memory', titled, sections: { limits: { frame: '
         const socket = await connect(server, session);
         status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
         assert.equal((await socket.closed).code, 1001);
-        await until('it is counted', async () => await server.metric('restante_sockets_closed_total{by="session end"}') === 1);
+        await until('it is counted', async () => await server.metric('restante_sockets_closed_total{by="session_end"}') === 1);
     });
 });
