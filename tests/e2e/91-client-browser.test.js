@@ -231,7 +231,7 @@ withServer('pages of another origin', OPTIONS, (check) => {
     }, 90);
 });
 
-const EXAMPLE = { ...OPTIONS, sections: { server: { drain: '5s', example: true }, session: { anonymous: true } } };
+const EXAMPLE = { grade: 'memory', titled: [['namespace', 'chat:*', { publish: 'client', presence: true }]], sections: { server: { drain: '5s', example: true }, session: { anonymous: true } } };
 
 withServer('the example page', EXAMPLE, (check) => {
     const shot = (page, name) => page.screenshot({ path: path.join(ARTEFACTS, `example-${name}.png`) });

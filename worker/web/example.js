@@ -45,17 +45,23 @@ function cut() {
 // --- the client: this is all of it ---
 
 const box = new Restante({
+  topics: [topic],
   storage: sessionStorage, // one per tab; a reload goes on where it was
   WebSocket: FrailSocket,
   fetch: frailFetch,
 });
-box.subscribe(topic, { presence: { name } });
+present(name);
 box.on('message', (message) => {
   if (message.ephemeral && message.event === 'presence') showPeople(message.data);
   else showMessage(message);
 });
 for (const event of ['open', 'offline', 'road', 'hole', 'truncated', 'reset', 'closing', 'error', 'closed']) {
   box.on(event, (what) => showEvent(event, what));
+}
+
+/** What the presence list says of us; refused where the topic has none. */
+function present(as) {
+  return box.subscribe(topic, { presence: { name: as } }).then(fetchPeople, () => {});
 }
 
 async function say(text) {
@@ -113,8 +119,14 @@ let people = null; // {version, members: Map of key -> metas}
 
 async function fetchPeople() {
   try {
-    const { json } = await box.http('GET', `/v1/topics/${encodeURIComponent(topic)}/presence`);
-    people = { version: json.version, members: new Map(json.members.map(({ key, metas }) => [key, metas])) };
+    const members = new Map();
+    let page;
+    do {
+      const after = page ? `?after=${page.next}` : '';
+      page = (await box.http('GET', `/v1/topics/${encodeURIComponent(topic)}/presence${after}`)).json;
+      for (const { key, metas } of page.members) members.set(key, metas);
+    } while (page.next);
+    people = { version: page.version, members };
   } catch {
     people = null; // this server, or this topic, has no presence
   }
@@ -149,7 +161,7 @@ $('other').href = location.href;
 $('name').value = name;
 $('name').onchange = () => {
   sessionStorage.setItem('name', $('name').value);
-  box.subscribe(topic, { presence: { name: $('name').value } });
+  present($('name').value);
 };
 $('say').onsubmit = (event) => {
   event.preventDefault();
