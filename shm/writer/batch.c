@@ -105,6 +105,10 @@ static int take_round(struct writer *w, int most)
                     break;
                 any = true;
                 taken++;
+                /* Some commands are long ones by themselves: the end of a session with a thousand
+                 * topics. They must not come in dozens. */
+                if (w->budget == 0 && clock_boot_ms() >= until)
+                    return taken;
             }
         }
         if (clock_boot_ms() >= until)
