@@ -151,15 +151,22 @@ int topic_clean(struct txn *t, struct topic *topic)
     return rc == -ENOENT ? 0 : rc; /* the sweep has taken it */
 }
 
-/* An earlier row that is there already will do: it asks, and puts the next one. */
-static int queue(struct txn *t, struct topic *topic, uint64_t due_ms)
+/* Writes its row, and has it looked at when it is due. An earlier row of the queue that is there
+ * already will do: it asks, and puts the next one. */
+static int put_queued(struct txn *t, struct topic *topic, uint64_t due_ms)
 {
     unsigned char key[STREAM_KEY];
-    if (topic->due_ms != 0 && topic->due_ms <= due_ms)
-        return 0;
-    int rc = forget_due(t, topic);
-    topic->due_ms = due_ms;
-    return rc < 0 ? rc : expiry_put(t, due_ms, EXPIRE_TOPIC, stream_key(key, topic->stream));
+    const struct topic was = *topic;
+    bool asked = was.due_ms != 0 && was.due_ms <= due_ms;
+    if (!asked)
+        topic->due_ms = due_ms;
+    /* First of all: the name may point into the row, and is valid until the next write. */
+    int rc = topic_put(t, topic);
+    if (rc == 0 && !asked)
+        rc = forget_due(t, &was);
+    if (rc < 0 || asked)
+        return rc;
+    return expiry_put(t, due_ms, EXPIRE_TOPIC, stream_key(key, topic->stream));
 }
 
 int topic_create(struct txn *t, struct str name, uint64_t now_ms, uint64_t idle_ms,
@@ -174,9 +181,7 @@ int topic_create(struct txn *t, struct str name, uint64_t now_ms, uint64_t idle_
         rc = txn_put_new(t, DB_NAME, name_key(key, name), stream_key(value, topic.stream));
     must(rc != -EEXIST);
     if (rc == 0)
-        rc = queue(t, &topic, now_ms + idle_ms);
-    if (rc == 0)
-        rc = topic_put(t, &topic);
+        rc = put_queued(t, &topic, now_ms + idle_ms);
     if (rc == 0)
         *ret_stream = topic.stream;
     return rc;
@@ -217,8 +222,7 @@ int topic_left(struct txn *t, struct topic *topic, uint64_t now_ms, uint64_t idl
     if (h.last == 0)
         return topic_remove(t, topic, budget);
     topic->idle_ms = now_ms;
-    rc = queue(t, topic, now_ms + idle_ms);
-    return rc < 0 ? rc : topic_put(t, topic);
+    return put_queued(t, topic, now_ms + idle_ms);
 }
 
 int topic_expire(struct txn *t, uint64_t stream, uint64_t now_ms, uint64_t idle_ms,
@@ -242,6 +246,5 @@ int topic_expire(struct txn *t, uint64_t stream, uint64_t now_ms, uint64_t idle_
         *ret_removed = true;
         return topic_remove(t, &topic, budget);
     }
-    rc = queue(t, &topic, due_ms);
-    return rc < 0 ? rc : topic_put(t, &topic);
+    return put_queued(t, &topic, due_ms);
 }
