@@ -42,7 +42,7 @@ static struct str row_key(unsigned char key[MEMBER_KEY], uint64_t topic,
     return str_make(key, MEMBER_KEY);
 }
 
-static int decode(struct row row, struct member *ret)
+int member_decode(struct row row, struct member *ret)
 {
     struct unpack u = unpack_from(row.value.p, row.value.n);
     struct member m = {.since_ms = unpack_u64(&u)};
@@ -69,7 +69,7 @@ int member_get(struct txn *t, uint64_t topic, const uint8_t hash[MEMBER_HASH], u
     unsigned char key[MEMBER_KEY];
     struct row row = {.key = row_key(key, topic, hash, mailbox)};
     int rc = txn_get(t, DB_MEMBER, row.key, &row.value);
-    return rc < 0 ? rc : decode(row, ret);
+    return rc < 0 ? rc : member_decode(row, ret);
 }
 
 /* The placed row, if it is of the topic. */
@@ -79,7 +79,7 @@ static int of_topic(int rc, struct row row, uint64_t topic, struct member *ret)
         return rc;
     if (row.key.n < 8)
         return -EUCLEAN;
-    return key_u64_get(row.key.p) == topic ? decode(row, ret) : -ENOENT;
+    return key_u64_get(row.key.p) == topic ? member_decode(row, ret) : -ENOENT;
 }
 
 /* The least hash that is greater; false: there is none. */

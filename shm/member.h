@@ -49,6 +49,8 @@ int member_get(struct txn *t, uint64_t topic, const uint8_t hash[MEMBER_HASH], u
 int member_first(struct txn *t, uint64_t topic, const uint8_t *after, struct member *ret);
 int member_next(struct txn *t, uint64_t topic, struct member *ret);
 
+int member_decode(struct row row, struct member *ret); /* (R) 0 or -EUCLEAN */
+
 /* The row, and nothing of what must agree with it. m->hash is set. */
 int member_put(struct txn *t, struct member *m);
 int member_del(struct txn *t, uint64_t topic, const uint8_t hash[MEMBER_HASH], uint64_t mailbox);

@@ -134,6 +134,8 @@ static int read_queue(struct verify *v)
             err = keyset_add(&v->sessions, due.id);
         else if (due.kind == EXPIRE_TOPIC)
             v->topics_queued++;
+        else if (due.kind == EXPIRE_PRESENCE)
+            v->dirty_queued++;
         if (err < 0)
             return err;
     }
@@ -175,7 +177,11 @@ static int walk(struct verify *v)
     if (rc == 0)
         rc = verify_sessions(v);
     if (rc == 0)
+        rc = verify_members(v);
+    if (rc == 0)
         rc = verify_topics(v);
+    if (rc == 0)
+        rc = verify_tracked(v);
     if (rc == 0)
         rc = verify_streams(v);
     if (rc == 0)
@@ -195,6 +201,9 @@ int verify_txn(struct txn *t, struct buf *report, uint64_t *ret_violations)
         .mailboxes.width = 8,
         .subscribed.width = 8,
         .seqs.width = 8,
+        .tracked.width = 8,
+        .here.width = 8,
+        .memberships.width = 8,
     };
     int rc = walk(&v);
     keyset_free(&v.reclaims);
@@ -203,15 +212,18 @@ int verify_txn(struct txn *t, struct buf *report, uint64_t *ret_violations)
     keyset_free(&v.mailboxes);
     keyset_free(&v.subscribed);
     keyset_free(&v.seqs);
+    keyset_free(&v.tracked);
+    keyset_free(&v.here);
+    keyset_free(&v.memberships);
     if (rc < 0)
         return rc;
     buf_printf(report,
                "%" PRIu64 " sessions, %" PRIu64 " topics, %zu subscriptions, %" PRIu64
-               " streams, %" PRIu64 " messages, %" PRIu64 " receipts, %" PRIu64
+               " members, %" PRIu64 " streams, %" PRIu64 " messages, %" PRIu64 " receipts, %" PRIu64
                " idempotency keys, %" PRIu64 " queued; last seq %" PRIu64 "; %" PRIu64
                " violations\n",
-               v.session_rows, v.topics, subscriptions, v.streams, v.messages, v.receipts, v.keys,
-               v.queued, v.meta.last_seq, v.violations);
+               v.session_rows, v.topics, subscriptions, v.members, v.streams, v.messages,
+               v.receipts, v.keys, v.queued, v.meta.last_seq, v.violations);
     if (report->error)
         return report->error;
     *ret_violations = v.violations;

@@ -28,14 +28,19 @@ struct verify {
     struct buf *report;
     uint64_t violations;
     struct meta meta;
-    struct keyset reclaims;   /* streams in the expiry queue as EXPIRE_RECLAIM */
-    struct keyset sessions;   /* session ids in it as EXPIRE_SESSION */
-    struct keyset mailboxes;  /* streams of sessions */
-    struct keyset subscribed; /* topics, once for each subscription */
-    struct keyset seqs;       /* of all messages */
+    struct keyset reclaims;    /* streams in the expiry queue as EXPIRE_RECLAIM */
+    struct keyset sessions;    /* session ids in it as EXPIRE_SESSION */
+    struct keyset mailboxes;   /* streams of sessions */
+    struct keyset subscribed;  /* topics, once for each subscription */
+    struct keyset seqs;        /* of all messages */
+    struct keyset tracked;     /* topics, once for each member */
+    struct keyset here;        /* likewise, of members that are here */
+    struct keyset memberships; /* mailboxes, once for each member */
     uint64_t streams, mailbox_heads, messages, receipts, session_rows, names, queued, keys;
-    uint64_t topics, topics_due; /* rows of topics; those whose row is in the expiry queue */
-    uint64_t topics_queued;      /* rows of the expiry queue as EXPIRE_TOPIC */
+    uint64_t topics, topics_due;  /* rows of topics; those whose row is in the expiry queue */
+    uint64_t topics_queued;       /* rows of the expiry queue as EXPIRE_TOPIC */
+    uint64_t dirty, dirty_queued; /* topics with unannounced changes; rows as EXPIRE_PRESENCE */
+    uint64_t members, tracking;   /* rows of members; subscriptions that say that there is one */
 };
 
 void violation(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -50,6 +55,9 @@ int verify_streams(struct verify *v);  /* verify_stream.c: log, tallies, jobs */
 int verify_beside(struct verify *v);   /* verify_beside.c: receipts, collapse, ttl rows */
 int verify_sessions(struct verify *v); /* verify_session.c: sessions and what leads to them */
 int verify_topics(struct verify *v); /* verify_topic.c: topics and subscriptions; mailboxes first */
+/* verify_member.c, in this order: members, before topics; what is left to compare, after them. */
+int verify_members(struct verify *v);
+int verify_tracked(struct verify *v);
 /* verify_topic.c: that the stream, which calls itself a topic, is one. */
 int verify_topic_of(struct verify *v, uint64_t stream);
 

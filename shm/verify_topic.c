@@ -16,6 +16,7 @@ static int check_subscription(struct verify *v, struct row row)
     if (key_u64_get(row.value.p) > v->meta.last_seq)
         violation(v, "stream %" PRIu64 ": its join cursor of %" PRIu64 " is past the last seq",
                   mailbox, topic);
+    v->tracking += row.value.p[8] == 1;
     int rc = verify_soft(v, topic, 0, topic_get(v->txn, topic, &t));
     if (rc == -ENOENT)
         violation(v, "stream %" PRIu64 ": subscribed to %" PRIu64 ", which is no topic", mailbox,
@@ -37,6 +38,25 @@ static int walk_subscriptions(struct verify *v)
             return err;
     }
     return rc == -ENOENT ? 0 : rc;
+}
+
+static int check_presence(struct verify *v, const struct topic *t)
+{
+    unsigned char key[8];
+    key_u64(key, t->stream);
+    size_t tracked = keyset_count(&v->tracked, key), here = keyset_count(&v->here, key);
+    if (t->tracked != tracked || t->members != here)
+        violation(v,
+                  "topic %" PRIu64 ": says %" PRIu64 " members, %" PRIu64
+                  " of them here; there are %zu and %zu",
+                  t->stream, t->tracked, t->members, tracked, here);
+    if (t->dirty_ms == 0)
+        return 0;
+    v->dirty++;
+    int rc = verify_queued(v, t->dirty_ms, EXPIRE_PRESENCE, str_make(key, sizeof(key)));
+    if (rc == 0)
+        violation(v, "topic %" PRIu64 ": changes to be announced, and it is not queued", t->stream);
+    return rc < 0 ? rc : 0;
 }
 
 static int check_topic(struct verify *v, const struct topic *t)
@@ -84,6 +104,8 @@ static int walk_topics(struct verify *v)
             continue;
         }
         int err = check_topic(v, &t);
+        if (err == 0)
+            err = check_presence(v, &t);
         if (err < 0)
             return err;
     }

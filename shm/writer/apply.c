@@ -55,8 +55,12 @@ int remove_session(struct writer *w, const struct session *s, enum metric why)
         return err;
     uint64_t had = err ? 0 : head.count, topics = 0;
     forget_session(w, s->id);
-    struct session ended = *s; /* its texts point into the row that goes */
-    err = session_remove(w->txn, s, w->now_ms, topic_idle_ms(w), &w->budget, &topics);
+    struct session ended = *s, still; /* its texts point into the row that goes */
+    err = presence_end(w, s);
+    if (!err)
+        err = session_get(w->txn, ended.id, &still); /* what was written may have moved it */
+    if (!err)
+        err = session_remove(w->txn, &still, w->now_ms, topic_idle_ms(w), &w->budget, &topics);
     if (err)
         return err;
     prepare_session_end(w, &ended);

@@ -44,6 +44,7 @@ int apply_attach(struct writer *w, uint32_t slot, const struct command_header *h
         .connection = c.connection,
         .slot = slot,
         .slot_generation = h->generation,
+        .run = atomic_load(&w->board->start_ms),
         .generation = renewed ? old.generation : 0,
         .since_ms = renewed ? old.since_ms : w->now_ms,
         .lease_ms = w->now_ms + c.lease_ms + w->conf->presence_grace,
@@ -58,6 +59,8 @@ int apply_attach(struct writer *w, uint32_t slot, const struct command_header *h
     /* One queue row an attachment: a renewed lease is found early and put again by the sweep. */
     if (!err && !renewed)
         err = expiry_put(w->txn, a.lease_ms, EXPIRE_ATTACHMENT, str_make(key, sizeof(key)));
+    if (!err && s.flags & SESSION_AWAY)
+        err = presence_attached(w, c.session);
     if (err)
         return err;
     if (c.takes && w->conf->exclusive)
@@ -72,8 +75,12 @@ int apply_detach(struct writer *w, struct unpack *body)
     struct command_ack c; /* seq carries the connection */
     if (command_ack_decode(body, &c) != 0 || !unpack_done(body))
         return -EBADMSG;
+    if (c.seq == ATTACHMENT_GHOST)
+        return 0; /* nobody's connection */
     int err = attachment_del(w->txn, c.session, c.seq);
-    return err == -ENOENT ? 0 : err;
+    if (err)
+        return err == -ENOENT ? 0 : err;
+    return presence_detached(w, c.session);
 }
 
 int apply_ack(struct writer *w, struct unpack *body, enum code *ret_code)

@@ -152,6 +152,17 @@ static int answer_join(struct writer *w, uint64_t join)
     return 0;
 }
 
+static int set_presence(struct writer *w, const struct command_subscribe *c)
+{
+    struct topic_place at;
+    int err = topic_place(w, c->topic, &at);
+    if (err)
+        return err;
+    return str_is(c->presence, COMMAND_UNTRACK)
+               ? presence_untrack(w, c->session, at.stream)
+               : presence_track(w, c->session, at.stream, c->presence);
+}
+
 int apply_subscribe(struct writer *w, struct unpack *body, enum code *ret_code)
 {
     struct command_subscribe c;
@@ -165,12 +176,16 @@ int apply_subscribe(struct writer *w, struct unpack *body, enum code *ret_code)
     j.name[0] = c.topic;
     j.n = 1;
     err = join_check(w, s.stream, &j, ret_code);
+    if (!err && *ret_code == CODE_OK)
+        err = presence_check(w, s.stream, c.topic, c.presence, ret_code);
     if (err || *ret_code != CODE_OK)
         return err;
     uint64_t join = 0;
     err = slide_session(w, &s);
     if (!err)
         err = join_all(w, s.stream, &j, true, &join);
+    if (!err && c.presence.n)
+        err = set_presence(w, &c);
     return err ? err : answer_join(w, join);
 }
 
@@ -199,6 +214,8 @@ int apply_unsubscribe(struct writer *w, struct unpack *body, enum code *ret_code
     err = topic_place(w, c.topic, &at);
     if (!err)
         err = slide_session(w, &s);
+    if (!err && at.stream)
+        err = presence_untrack(w, c.session, at.stream);
     if (!err && at.stream)
         err = leave(w, s.stream, at.stream);
     return err;

@@ -113,4 +113,5 @@ void forget_all(struct writer *w)
 {
     memset(w->memo, 0, sizeof(w->memo));
     forget_topics(w);
+    presence_forget(w);
 }

@@ -25,6 +25,7 @@ void storetime_start(struct writer *w)
         atomic_store(&b->start_ms, start);
     }
     w->slewed_boot_ms = boot;
+    w->boot_ms = boot;
     w->now_ms = board_now_ms(b);
     if (w->now_ms < w->meta.time_ms)
         w->now_ms = w->meta.time_ms;
@@ -34,6 +35,7 @@ void storetime_turn(struct writer *w)
 {
     uint64_t boot = clock_boot_ms();
     int64_t elapsed = (int64_t)(boot - w->slewed_boot_ms);
+    w->boot_ms = boot;
     if (elapsed >= 100) {
         int64_t offset = atomic_load(&w->board->clock_offset_ms);
         int64_t wanted = (int64_t)clock_wall_ms() - (int64_t)boot;

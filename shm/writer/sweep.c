@@ -1,5 +1,6 @@
 /* sweep - what is due: sessions past their ttl, messages past theirs, leases, queued reclaiming,
- * idempotency keys past their window, the leases of dead workers (rules 6, 9, 13).
+ * idempotency keys past their window, the leases of dead workers and of servers before this one
+ * (rules 6, 9, 13), and what is to be announced of presence.
  *
  * It runs inside a batch's transaction, in small portions. Readers judge by store time themselves,
  * so being late here costs space, never truth.
@@ -29,7 +30,7 @@ bool sweep_waits(struct writer *w)
     if (w->now_ms < w->sweep_after_ms)
         return false;
     return w->now_ms >= w->next_due_ms || w->now_ms >= w->dedup_due_ms ||
-           w->now_ms >= w->sample_due_ms || deaths_wait(w);
+           w->now_ms >= w->sample_due_ms || deaths_wait(w) || !w->inherited || presence_waits(w);
 }
 
 static int due_session(struct writer *w, const struct expiry_row *row)
@@ -51,10 +52,12 @@ static int due_attachment(struct writer *w, const struct expiry_row *row)
     int err = attachment_get(w->txn, row->id, connection, &a);
     if (err)
         return err == -ENOENT ? 0 : err;
-    if (a.lease_ms > w->now_ms)
-        return expiry_put(w->txn, a.lease_ms, EXPIRE_ATTACHMENT,
-                          str_make(row->id, SESSION_ID_SIZE + 8));
-    return attachment_del(w->txn, row->id, connection);
+    struct attachment_run run = writer_run(w);
+    uint64_t end = attachment_end(&a, &run);
+    if (end > w->now_ms)
+        return expiry_put(w->txn, end, EXPIRE_ATTACHMENT, str_make(row->id, SESSION_ID_SIZE + 8));
+    err = attachment_del(w->txn, row->id, connection);
+    return err ? err : presence_lease_over(w, row->id);
 }
 
 /* A stream's limits: a topic's are its namespace's. 0, or a store error. */
@@ -117,7 +120,7 @@ static int due(struct writer *w, const struct expiry_row *row)
     case EXPIRE_TOPIC:
         return due_topic(w, stream);
     case EXPIRE_PRESENCE:
-        return 0;
+        return presence_due(w, stream);
     }
     log_event(LOG_ERROR, "expiry_kind_unknown", LOG_U("kind", row->kind));
     return 0;
@@ -202,6 +205,16 @@ static int sweep_deaths(struct writer *w)
     return 0;
 }
 
+/* Those of a server before this one end when everyone has had the grace to come back. */
+static int sweep_inheritance(struct writer *w)
+{
+    struct attachment_run run = writer_run(w);
+    int err = attachment_server_died(w->txn, &run, w->inheriting, &w->budget, &w->inherited);
+    if (!err)
+        w->changed = w->must_commit = true;
+    return err;
+}
+
 static int sample(struct writer *w)
 {
     struct metric_block *m = w->metrics;
@@ -211,6 +224,7 @@ static int sample(struct writer *w)
     metric_set(m, METRIC_SESSIONS, txn_entries(w->txn, DB_SESSION));
     metric_set(m, METRIC_TOPICS, txn_entries(w->txn, DB_TOPIC));
     metric_set(m, METRIC_SUBSCRIPTIONS, txn_entries(w->txn, DB_SUBS));
+    metric_set(m, METRIC_PRESENCE_MEMBERS, txn_entries(w->txn, DB_MEMBER));
     metric_set(m, METRIC_MESSAGES_STORED, txn_entries(w->txn, DB_LOG));
     metric_set(m, METRIC_STORE_USED, w->usage.used);
     metric_set(m, METRIC_STORE_LIMIT, w->usage.limit);
@@ -224,6 +238,8 @@ static int run(struct writer *w)
     int err = 0;
     if (deaths_wait(w))
         err = sweep_deaths(w);
+    if (!err && !w->inherited && w->budget > 0)
+        err = sweep_inheritance(w);
     if (!err && w->now_ms >= w->next_due_ms)
         err = sweep_due(w);
     if (!err && w->now_ms >= w->dedup_due_ms) {
@@ -242,7 +258,7 @@ static int run(struct writer *w)
         err = sample(w);
         w->sample_due_ms = w->now_ms + SAMPLE_EVERY_MS;
     }
-    return err;
+    return err ? err : presence_announce(w);
 }
 
 int sweep_run(struct writer *w)

@@ -142,6 +142,12 @@ static int finish(struct writer *w, bool orphan)
     }
 }
 
+/* What is due goes on at once, in portions; else until something is. */
+static int wait_ms(struct writer *w)
+{
+    return sweep_waits(w) ? 0 : presence_wait_ms(w, IDLE_MS);
+}
+
 static int loop(struct writer *w, int sig_fd)
 {
     struct pollfd fds[] = {
@@ -169,7 +175,7 @@ static int loop(struct writer *w, int sig_fd)
                 bell_awake(&w->bell);
             continue;
         }
-        int n = poll(fds, 3, took == 0 ? IDLE_MS : 0);
+        int n = poll(fds, 3, took == 0 ? wait_ms(w) : 0);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0 && fds[0].revents)
@@ -219,6 +225,7 @@ int writer_main(const struct heritage *h, struct conf *conf)
         if (w->seat)
             snprintf(w->seat->panic, sizeof(w->seat->panic), "%s", strerror(-err));
     }
+    presence_close(w);
     if (w->dedup)
         dedup_close(w->dedup);
     if (w->store)

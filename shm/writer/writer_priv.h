@@ -11,6 +11,7 @@
 #include "shm/expiry.h"
 #include "shm/feed.h"
 #include "shm/heritage.h"
+#include "shm/member.h"
 #include "shm/meta.h"
 #include "shm/ring.h"
 #include "shm/session.h"
@@ -53,6 +54,19 @@ struct topic_memo {
     char name[TOPIC_NAME_MAX];
 };
 
+/* What changed in the presence of topics and is not announced yet (presence_diff.c). An aborted
+ * transaction takes all of it along. */
+#define PRESENCE_TOPICS 1024  /* buckets */
+#define PRESENCE_CHANGES 4096 /* buckets */
+struct presence {
+    struct gathered *topic[PRESENCE_TOPICS];
+    struct change *change[PRESENCE_CHANGES];
+    struct gathered *first, *last; /* in the order in which they are due */
+    size_t bytes;                  /* of the changes */
+    struct buf meta;               /* of the member being changed */
+    struct buf payload;            /* of the diff being made */
+};
+
 struct writer {
     const struct conf *conf;
     const struct heritage *heritage;
@@ -68,6 +82,7 @@ struct writer {
 
     struct meta meta; /* as committed, or as it will be by the running batch */
     uint64_t now_ms;  /* store time of this turn; never moves back */
+    uint64_t boot_ms; /* boot clock of this turn */
     uint64_t slewed_boot_ms;
     bool jump_logged;
 
@@ -89,6 +104,7 @@ struct writer {
 
     struct session_memo memo[WRITER_MEMOS];
     struct topic_memo topic_memo[WRITER_TOPIC_MEMOS];
+    struct presence presence;
     uint32_t first_slot; /* rotates, so that no slot is always last */
     uint64_t next_due_ms;
     uint64_t dedup_due_ms, sample_due_ms;
@@ -96,6 +112,8 @@ struct writer {
     uint64_t sweep_after_ms; /* after a sweep that failed for want of something: not before this */
     uint32_t buried[BOARD_SLOTS]; /* dead generations whose leases were cut */
     unsigned char burying[BOARD_SLOTS][24];
+    bool inherited; /* the leases of earlier runs have become this one's */
+    unsigned char inheriting[24];
 };
 
 /* storetime.c: rule 13. */
@@ -174,6 +192,33 @@ int join_all(struct writer *w, uint64_t mailbox, const struct join *j, bool tell
 enum code topics_have_room(struct writer *w, size_t n);
 /* space NULL: the configuration knows none (any more). */
 struct stream_limits topic_limits(struct writer *w, const struct conf_namespace *space);
+
+/* presence.c: who is here (member.h). 0 or a store error. */
+struct attachment_run writer_run(const struct writer *w);
+/* Judges what a subscription says of presence (command_subscribe), before anything is changed; its
+ * topic has a namespace. *ret_code is CODE_OK before, and after it unless it is refused. */
+int presence_check(struct writer *w, uint64_t mailbox, struct str topic, struct str presence,
+                   enum code *ret_code);
+/* After that, of a session that is subscribed to the topic. meta must not lie in the store. */
+int presence_track(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t topic,
+                   struct str meta);
+int presence_untrack(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t topic);
+int presence_attached(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
+int presence_detached(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
+int presence_lease_over(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
+int presence_end(struct writer *w, const struct session *s); /* before its rows go */
+
+/* presence_diff.c: what is gathered, and announced when its time has come. */
+/* A change of the topic is about to be noted; its row is the caller's to write, after this. */
+int presence_gathers(struct writer *w, struct topic *topic);
+/* What m is now; was: its ref before, if it was here, else 0. */
+int presence_note(struct writer *w, const struct member *m, uint64_t was);
+bool presence_waits(const struct writer *w);            /* something is to be announced now */
+int presence_wait_ms(const struct writer *w, int most); /* until that is so; at most most */
+int presence_announce(struct writer *w);                /* what is due, in this transaction */
+int presence_due(struct writer *w, uint64_t stream);    /* an EXPIRE_PRESENCE row was taken */
+void presence_forget(struct writer *w);                 /* the transaction is lost */
+void presence_close(struct writer *w);
 
 /* known.c: where sessions and topics are, remembered. */
 /* A live session: 0, -ENOENT (unknown or expired), or a store error. */

@@ -6,10 +6,33 @@
 #include "tests/unit/shm/stream_fixture.h"
 
 #include "shm/dedup.h"
+#include "shm/member.h"
 #include "shm/session.h"
 #include "shm/topic.h"
 
 #define IDLE_MS 60000 /* of topics */
+
+/* She is a member of the topic that she is subscribed to, which nobody was told yet. */
+static inline void fill_member(struct fixture *f, struct session *s, uint64_t topic)
+{
+    struct topic row;
+    struct member m = {.topic = topic,
+                       .mailbox = s->stream,
+                       .session = {1},
+                       .since_ms = 5,
+                       .ref = 6,
+                       .here = true,
+                       .key = STR("alice"),
+                       .meta = STR("{}")};
+    assert_int_equal(member_put(f->txn, &m), 0);
+    assert_int_equal(subscribed_track(f->txn, s->stream, topic, true), 0);
+    assert_int_equal(topic_get(f->txn, topic, &row), 0);
+    row.members = row.tracked = 1;
+    assert_int_equal(topic_dirty(f->txn, &row, 7000), 0);
+    assert_int_equal(topic_put(f->txn, &row), 0);
+    s->tracked = 1;
+    assert_int_equal(session_put(f->txn, s), 0);
+}
 
 /* A store with something of everything, in an open write transaction. */
 static inline struct session fill(struct fixture *f)
@@ -45,6 +68,7 @@ static inline struct session fill(struct fixture *f)
     append_many(f, topic, &UNBOUNDED, 4);
     assert_int_equal(topic_create(f->txn, STR("chat:quiet"), f->now_ms, IDLE_MS, &other), 0);
     assert_int_equal(subscribed_add(f->txn, s.stream, topic, 7), 0);
+    fill_member(f, &s, topic);
     return s;
 }
 

@@ -19,7 +19,8 @@ static void test_sound(void **state)
     buf_append_c(&report, '\0');
     assert_non_null(
         strstr((char *)report.data,
-               "1 sessions, 2 topics, 1 subscriptions, 3 streams, 4109 messages, 2 receipts"));
+               "1 sessions, 2 topics, 1 subscriptions, 1 members, 3 streams, 4109 messages, "
+               "2 receipts"));
     buf_free(&report);
 }
 

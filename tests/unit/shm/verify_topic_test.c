@@ -114,10 +114,10 @@ static void stream_without_topic(struct fixture *f, struct session *s)
 
 static void subscribe(struct fixture *f, uint64_t mailbox, uint64_t topic, uint64_t join)
 {
-    unsigned char key[KEY_STREAM], value[8];
+    unsigned char key[KEY_STREAM], value[SUBSCRIBED_SIZE] = {0};
+    struct str row = str_make(value, sizeof(value));
     key_u64(value, join);
-    assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, mailbox, topic), str_make(value, 8)),
-                     0);
+    assert_int_equal(txn_put(f->txn, DB_SUBS, key_stream(key, mailbox, topic), row), 0);
 }
 static void subscription_uncounted(struct fixture *f, struct session *s)
 {

@@ -28,6 +28,8 @@ static void pass(const char *name);
 #include "shm/writer/batch.c"
 #include "shm/writer/known.c"
 #include "shm/writer/prepare.c"
+#include "shm/writer/presence.c"
+#include "shm/writer/presence_diff.c"
 #include "shm/writer/recover.c"
 #include "shm/writer/storetime.c"
 #include "shm/writer/sweep.c"

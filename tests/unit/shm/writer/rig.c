@@ -125,6 +125,7 @@ void rig_run(struct writer *w)
 
 void rig_stop(struct writer *w)
 {
+    presence_close(w);
     dedup_close(w->dedup);
     store_close(w->store);
     buf_free(&w->scratch);
