@@ -36,6 +36,7 @@ METRIC(POLLS_PARKED,       GAUGE,   "restante_polls_parked",                 "",
 METRIC(STREAMS,            GAUGE,   "restante_streams",                      "",                     "Event streams now open.")
 METRIC(SOCKETS,            GAUGE,   "restante_sockets",                      "",                     "WebSockets now open.")
 METRIC(SOCKET_COMMANDS,    COUNTER, "restante_socket_commands_total",        "",                     "Commands that came by WebSocket.")
+METRIC(SOCKET_REFUSALS,    COUNTER, "restante_socket_refusals_total",        "",                     "Commands by WebSocket that were refused, whatever for.")
 METRIC(SOCKET_CLOSED_PEER, COUNTER, "restante_sockets_closed_total",         "by=\"client\"",        "WebSockets that ended.")
 METRIC(SOCKET_CLOSED_LOST, COUNTER, "restante_sockets_closed_total",         "by=\"broken\"", "WebSockets that ended.")
 METRIC(SOCKET_CLOSED_SILENT, COUNTER, "restante_sockets_closed_total",       "by=\"silence\"",       "WebSockets that ended.")

@@ -167,6 +167,7 @@ void socket_refuse(struct socket *s, const struct socket_asked *asked, enum code
                    struct str members, const char *why)
 {
     struct buf json;
+    metric_add(s->worker->metrics, METRIC_SOCKET_REFUSALS, 1);
     begin(&json, "error");
     add_re(&json, asked);
     buf_append_z(&json, ",\"code\":\"");

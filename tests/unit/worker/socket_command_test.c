@@ -92,6 +92,7 @@ static void what_is_no_command(void **state)
         close_socket();
     }
     expect_no_command();
+    assert_int_equal(metric(METRIC_SOCKET_REFUSALS), 2 * sizeof(rows) / sizeof(rows[0]));
 }
 
 static void what_is_no_document(void **state)
