@@ -211,6 +211,15 @@ static void schedule(struct touch *t, uint64_t now)
     wheel_set(&t->route->wheel, &t->timer, later(due, now + WHEEL_STEP_MS), on_timer, t);
 }
 
+/* For one that came: nothing is due later than before. Many may have one session, so it is not
+ * looked at all of them. */
+static void schedule_by(struct touch *t, uint64_t due, uint64_t now)
+{
+    due = later(due, now + WHEEL_STEP_MS);
+    if (!wheel_is_set(&t->timer) || due < t->timer.due_ms)
+        wheel_set(&t->route->wheel, &t->timer, due, on_timer, t);
+}
+
 static void on_timer(void *arg)
 {
     struct touch *t = arg;
@@ -314,7 +323,7 @@ void touch_park(struct pickup *p)
     LIST_INSERT_HEAD(&t->parked, p, parked);
     if (lease_due(t, p, now))
         lease(t, p, now);
-    schedule(t, now);
+    schedule_by(t, earlier(t->touched_ms + t->ttl_ms / TTL_PARTS, lease_at(t, p)), now);
 }
 
 void touch_unpark(struct pickup *p)
@@ -326,5 +335,6 @@ void touch_unpark(struct pickup *p)
     LIST_REMOVE(p, parked);
     if (p->connection && p->leased_ms)
         give_back(p);
-    schedule(t, route_boot_ms(p->route));
+    if (LIST_EMPTY(&t->parked)) /* else the timer finds nothing due for this one */
+        schedule(t, route_boot_ms(p->route));
 }

@@ -323,6 +323,52 @@ static void each_stream_has_a_lease_of_its_own(void **state)
     assert_int_equal(F.route->touches.count, 0);
 }
 
+static unsigned attached(uint64_t connection)
+{
+    struct command_header h;
+    struct unpack body;
+    struct command_attach c;
+    unsigned n = 0;
+    while (take_command(&h, &body))
+        n += h.type == COMMAND_ATTACH && command_attach_decode(&body, &c) == 0 &&
+             c.connection == connection;
+    return n;
+}
+
+/* The entry is not looked through for each that comes and goes; no lease may end for that. */
+static void a_shorter_lease_is_renewed_among_longer_ones(void **state)
+{
+    (void)state;
+    struct pickup *p[3];
+    static const uint64_t lease_ms[3] = {120000, 10000, 120000};
+    struct session s = row(3600000, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct pickup_start start = {
+            .session = &s,
+            .page_limit = 10,
+            .page_bytes = 1000,
+            .transport = "sse",
+            .remote = "127.0.0.1:9",
+            .lease_ms = lease_ms[i],
+            .connection = 100 + i,
+        };
+        assert_int_equal(pickup_start(F.route, &start, &ops, NULL, &p[i]), 0);
+    }
+    proceed();
+    assert_int_equal(attached(101), 1);
+    pass_ms(6000);
+    assert_int_equal(attached(101), 1);
+    pickup_stop(p[1]);
+    pickup_stop(p[2]);
+    pass_ms(30000);
+    assert_int_equal(attached(100), 0);
+    pass_ms(30000);
+    assert_int_equal(attached(100), 1);
+    pickup_stop(p[0]);
+    pass_ms(10000);
+    assert_int_equal(F.route->touches.count, 0);
+}
+
 /* Rule 15: it takes the session once, with the first attachment that goes through. */
 static void a_connection_takes_the_session_once(void **state)
 {
@@ -375,6 +421,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, harness_open, harness_close)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_shorter_lease_is_renewed_among_longer_ones, harness_open,
+                                        harness_close),
         cmocka_unit_test_setup_teardown(each_stream_has_a_lease_of_its_own, harness_open,
                                         harness_close),
         T(a_connection_takes_the_session_once),
