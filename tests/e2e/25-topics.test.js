@@ -54,7 +54,7 @@ bothGrades('topics', { titled }, (check) => {
     check('a subscription shows what comes after it, once, and stays where it began', async ({ client }) => {
         const { session, cursor } = await client.session();
         await sayAll(client, 'chat:2', ['before']);
-        const { json: joined } = status(await join(client, session, 'chat:2', { body: { presence: { mood: 'ignored' } } }), 200);
+        const { json: joined } = status(await join(client, session, 'chat:2', { body: { mood: 'ignored' } }), 200);
         await sayAll(client, 'chat:2', ['after']);
         assert.deepEqual(payloads(await client.pick(session, { cursor })), ['after']);
         assert.deepEqual(status(await join(client, session, 'chat:2'), 200).json, joined);

@@ -30,7 +30,7 @@ const sections = {
     topics: { max: 4 },
 };
 const titled = [
-    ['namespace', 'chat:*', { history: 10, publish: 'client' }],
+    ['namespace', 'chat:*', { history: 10, publish: 'client', presence: true }],
     ['namespace', 'closed:*', { join: 'claim' }],
     ['api_key', 'nobody', { sha256: '0'.repeat(64), scopes: ['send:*'] }],
 ];
@@ -176,6 +176,20 @@ withServer('the description', { grade: 'memory', sections, titled }, (check, ser
             assert.ok(burst.every((answer) => [201, 429].includes(answer.status)));
             return burst.some((answer) => answer.status === 429);
         });
+        const subscription = `/v1/sessions/${session}/subscriptions/chat%3A1`;
+        await until('the session says too often who it is', async () => {
+            const burst = await Promise.all(Array.from({ length: 10 }, (_, n) => say('PUT', subscription, { body: { presence: { n } }, credential: token })));
+            assert.ok(burst.every((answer) => [200, 429].includes(answer.status)));
+            return burst.some((answer) => answer.status === 429);
+        });
+        await good('PUT', subscription, { body: { presence: { mood: 'fine' } } });
+        await good('GET', `/v1/sessions/${session}`);
+        const other = await server.client.session('una', { topics: ['chat:1'] });
+        await server.client.request('PUT', `/v1/sessions/${other.session}/subscriptions/chat%3A1`, { body: { presence: {} } });
+        const here = (await good('GET', '/v1/topics/chat%3A1/presence?limit=1', { credential: token })).json;
+        assert.equal((await good('GET', `/v1/topics/chat%3A1/presence?limit=1&after=${here.next}`)).json.members.length, 1);
+        await refused('topic_unknown', 'GET', '/v1/topics/other/presence');
+        await good('PUT', subscription, { body: { presence: null } });
         for (const target of [to, `${to}?limit=1&reverse=1&max_bytes=100000`]) assert.ok((await good('GET', target)).json.messages.length);
         await refused('cursor_reset', 'GET', `${to}?cursor=0123456789abcdef.1`);
         await good('GET', '/v1/topics/chat%3A1');
