@@ -28,8 +28,9 @@ struct session {
     struct str claims;     /* JSON array of patterns, or empty */
 };
 #define SESSION_ANONYMOUS 1u
-#define SESSION_AWAY 2u /* it is tracked, and its last lease is over: it has left all its topics   \
-                         */
+#define SESSION_AWAY                                                                               \
+    2u /* it is tracked, and its last lease is over: it has left all its topics                    \
+        */
 
 /* (R) 0, -ENOENT (also when it is past its ttl: see session_expired), or a store error. */
 int session_get(struct txn *t, const uint8_t id[SESSION_ID_SIZE], struct session *ret);

@@ -57,7 +57,7 @@ int apply_attach(struct writer *w, uint32_t slot, const struct command_header *h
     if (!err)
         err = attachment_put(w->txn, c.session, &a);
     /* One queue row an attachment: a renewed lease is found early and put again by the sweep. */
-    if (!err && !renewed)
+    if (!err && (!renewed || a.lease_ms < old.lease_ms))
         err = expiry_put(w->txn, a.lease_ms, EXPIRE_ATTACHMENT, str_make(key, sizeof(key)));
     if (!err && s.flags & SESSION_AWAY)
         err = presence_attached(w, c.session);

@@ -283,11 +283,14 @@ static size_t write_diff(struct buf *b, const struct gathered *g, size_t from, s
     return i;
 }
 
+/* Whether it can be said in this transaction, and not as a lap: at the end of the ring a record
+ * leaves up to its own size empty. */
 static bool has_room(const struct writer *w, size_t bytes)
 {
+    uint64_t used = w->out.feed_head - feed_published(&w->feed);
     if (!w->out.on_feed || over(w))
-        return true; /* there will not be more */
-    return !w->out.lap && w->out.feed_bytes + bytes + DIFF_FRAME <= w->feed.size / 4;
+        return true; /* there will not be more room later, or no waiting for it */
+    return !w->out.lap && used + 2 * (bytes + DIFF_FRAME) <= w->feed.size / 4;
 }
 
 static void send(struct writer *w, uint64_t topic, struct str payload)
@@ -301,7 +304,6 @@ static void send(struct writer *w, uint64_t topic, struct str payload)
     struct feed_target target = {.stream = topic, .flags = FEED_TARGET_TOPIC};
     prepare_message(w, &m, &target, 1);
     writer_count(w, METRIC_PRESENCE_DIFFS, 1);
-    w->changed = w->must_commit = true;
 }
 
 /* All that is gathered of a topic, or as much as has room: 1 it is done, 0 it goes on in the next
@@ -329,6 +331,7 @@ static int announce(struct writer *w, struct gathered *g, struct topic *topic)
     memmove(g->v, g->v + at, (g->n - at) * sizeof(struct change *));
     g->n -= at;
     bool done = g->n == 0 && !g->lost;
+    w->changed = w->must_commit = true;
     int err = done ? topic_clean(w->txn, topic) : 0;
     if (!err)
         err = topic_put(w->txn, topic);

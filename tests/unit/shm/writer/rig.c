@@ -218,9 +218,10 @@ uint64_t rig_publish_topic(struct rig *r, uint32_t s, const char *topic, const c
 
 static uint64_t subscription(struct rig *r, uint32_t s, enum command_type type,
                              const uint8_t id[SESSION_ID_SIZE], const char *topic,
-                             uint64_t generation)
+                             uint64_t generation, const char *presence)
 {
-    struct command_subscribe c = {.generation = generation, .topic = str_of(topic)};
+    struct command_subscribe c = {
+        .generation = generation, .topic = str_of(topic), .presence = str_of(presence)};
     memcpy(c.session, id, SESSION_ID_SIZE);
     struct pack p = begin(r, s, type, command_subscribe_size(&c));
     command_subscribe_encode(&p, &c);
@@ -230,13 +231,19 @@ static uint64_t subscription(struct rig *r, uint32_t s, enum command_type type,
 uint64_t rig_subscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
                        const char *topic, uint64_t generation)
 {
-    return subscription(r, s, COMMAND_SUBSCRIBE, id, topic, generation);
+    return subscription(r, s, COMMAND_SUBSCRIBE, id, topic, generation, "");
+}
+
+uint64_t rig_track(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *topic,
+                   const char *presence)
+{
+    return subscription(r, s, COMMAND_SUBSCRIBE, id, topic, 0, presence);
 }
 
 uint64_t rig_unsubscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
                          const char *topic, uint64_t generation)
 {
-    return subscription(r, s, COMMAND_UNSUBSCRIBE, id, topic, generation);
+    return subscription(r, s, COMMAND_UNSUBSCRIBE, id, topic, generation, "");
 }
 
 uint64_t rig_empty(struct rig *r, uint32_t s, const char *topic)
@@ -266,6 +273,16 @@ uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c)
 {
     struct pack p = begin(r, s, COMMAND_ATTACH, command_attach_size(c));
     command_attach_encode(&p, c);
+    return end(r, s, &p);
+}
+
+uint64_t rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                    uint64_t connection)
+{
+    struct command_ack c = {.seq = connection};
+    memcpy(c.session, id, SESSION_ID_SIZE);
+    struct pack p = begin(r, s, COMMAND_DETACH, COMMAND_ACK_SIZE);
+    command_ack_encode(&p, &c);
     return end(r, s, &p);
 }
 

@@ -46,6 +46,9 @@ uint64_t rig_publish_topic(struct rig *r, uint32_t s, const char *topic, const c
 uint64_t rig_open_as(struct rig *r, uint32_t s, const struct command_open *c);
 uint64_t rig_subscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
                        const char *topic, uint64_t generation);
+/* presence: as in command_subscribe. */
+uint64_t rig_track(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], const char *topic,
+                   const char *presence);
 uint64_t rig_unsubscribe(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
                          const char *topic, uint64_t generation);
 uint64_t rig_empty(struct rig *r, uint32_t s, const char *topic);
@@ -53,6 +56,8 @@ uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], u
 uint64_t rig_ack_by(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq,
                     uint64_t generation);
 uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c);
+uint64_t rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
+                    uint64_t connection);
 uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]);
 void rig_garbage(struct rig *r, uint32_t s);
 
