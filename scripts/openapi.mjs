@@ -355,7 +355,7 @@ const paths = {
                 query('wait', 'How long to wait for a message, to 60s. An event stream does not need it.', ref('Duration')),
                 query('limit', 'Messages of a page.', number(1, 1000, 100)),
                 query('max_bytes', 'Bytes of message objects of a page, of which one always fits.', number(1, 67108864, 1048576)),
-                query('ack', '1: the cursor is an ack too.', number(0, 1, 0)),
+                query('ack', '1 or true: the cursor is an ack too.', number(0, 1, 0)),
                 inHeader('Last-Event-ID', 'Of an event stream: the cursor; it beats the query\'s.', ref('Cursor')),
             ],
             responses: {
@@ -433,7 +433,7 @@ const paths = {
                 query('cursor', 'Forward: what you have; absent: from the oldest. Backward: what lies before it; absent: from the newest.', ref('Cursor')),
                 query('limit', 'Messages of a page.', number(1, 1000, 100)),
                 query('max_bytes', 'Bytes of message objects of a page, of which one always fits.', number(1, 67108864, 1048576)),
-                query('reverse', '1: backward, newest first.', number(0, 1, 0)),
+                query('reverse', '1 or true: backward, newest first.', number(0, 1, 0)),
             ],
             responses: { 200: answer('Messages; none where none was published yet.', ref('Messages'), cursorHeader) },
             problems: ['bad_request', 'token_revoked', 'forbidden', 'topic_unknown', 'cursor_reset'],

@@ -158,6 +158,23 @@ bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_
     return false;
 }
 
+bool rest_query_flag(struct exchange *ex, const char *name, bool *ret)
+{
+    char memory[16];
+    struct buf b;
+    buf_fixed(&b, memory, sizeof(memory));
+    int found = rest_query(ex, name, &b);
+    if (found <= 0)
+        return found == 0;
+    bool on = str_is(buf_str(&b), "1") || str_is(buf_str(&b), "true");
+    if (on || str_is(buf_str(&b), "0") || str_is(buf_str(&b), "false")) {
+        *ret = on;
+        return true;
+    }
+    exchange_problem(ex, CODE_BAD_REQUEST, 0, "query parameter %s: 0, 1, false or true", name);
+    return false;
+}
+
 /* --- sessions --- */
 
 int rest_session_id(struct str text, uint8_t ret[SESSION_ID_SIZE])

@@ -18,7 +18,8 @@ struct history {
     struct exchange *ex;
     struct str stream; /* "topic:<name>" */
     const struct conf_namespace *ns;
-    uint64_t limit, max_bytes, reverse;
+    uint64_t limit, max_bytes;
+    bool reverse;
     bool given; /* a cursor was: */
     uint64_t epoch, seq;
 
@@ -181,7 +182,7 @@ static bool read_request(struct history *h)
     }
     return rest_query_u64(ex, "limit", 1, LIMIT_MAX, &h->limit) &&
            rest_query_u64(ex, "max_bytes", 1, BYTES_MAX, &h->max_bytes) &&
-           rest_query_u64(ex, "reverse", 0, 1, &h->reverse);
+           rest_query_flag(ex, "reverse", &h->reverse);
 }
 
 void topic_history_body(struct exchange *ex)

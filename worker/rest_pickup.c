@@ -251,7 +251,7 @@ bool pickup_query(struct exchange *ex, struct pickup_query *ret)
     *ret = (struct pickup_query){.limit = LIMIT_DEFAULT, .max_bytes = BYTES_DEFAULT};
     return read_wait(ex, &ret->wait_ms) && rest_query_u64(ex, "limit", 1, LIMIT_MAX, &ret->limit) &&
            rest_query_u64(ex, "max_bytes", 1, BYTES_MAX, &ret->max_bytes) &&
-           rest_query_u64(ex, "ack", 0, 1, &ret->ack);
+           rest_query_flag(ex, "ack", &ret->ack);
 }
 
 static bool read_request(struct exchange *ex, struct poll *poll, bool *ret_ack)

@@ -53,6 +53,8 @@ int rest_query(struct exchange *ex, const char *name, struct buf *b);
 /* A whole number in [min, max]; `ret` keeps its value when it is absent. */
 bool rest_query_u64(struct exchange *ex, const char *name, uint64_t min, uint64_t max,
                     uint64_t *ret);
+/* 1 or true, 0 or false; `ret` keeps its value when it is absent. */
+bool rest_query_flag(struct exchange *ex, const char *name, bool *ret);
 
 /* --- sessions --- */
 
@@ -129,7 +131,8 @@ void rest_no_memory(struct exchange *ex);
 
 /* The query of a pick-up but its cursor, judged. */
 struct pickup_query {
-    uint64_t wait_ms, limit, max_bytes, ack;
+    uint64_t wait_ms, limit, max_bytes;
+    bool ack;
 };
 bool pickup_query(struct exchange *ex, struct pickup_query *ret);
 /* The session's start, or its ack: where who names no cursor begins. */

@@ -82,6 +82,8 @@ static void backward(void **state)
     assert_page("?reverse=1&" AT(0), "", 0, false);
     assert_page("?reverse=1&max_bytes=1", "20 ", 20, true);
     assert_page("?reverse=0&limit=1", "2 ", 2, true);
+    assert_page("?reverse=true&limit=1", "20 ", 20, true);
+    assert_page("?reverse=false&limit=1", "2 ", 2, true);
 }
 
 static void truncated_where_it_was_not_seen(void **state)
@@ -121,14 +123,10 @@ static void cursors_are_judged(void **state)
     }
     say("GET /v1/topics/chat:none/messages?" AT(22), KEY, NULL);
     assert_answer(410, "\"oldest\":\"9f86d081884c7d65.0\"");
-    static const char *const bad[] = {"?cursor=",
-                                      "?cursor=x",
-                                      "?limit=0",
-                                      "?limit=1001",
-                                      "?reverse=2",
-                                      "?reverse=true",
-                                      "?reverse=1&reverse=1",
-                                      "?max_bytes=0"};
+    static const char *const bad[] = {
+        "?cursor=",    "?cursor=x",     "?limit=0",  "?limit=1001",
+        "?reverse=2",  "?reverse=True", "?reverse=", "?reverse=1&reverse=1",
+        "?max_bytes=0"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         get(bad[i]);
         assert_code(400, "bad_request");

@@ -319,7 +319,7 @@ static void an_ack_that_fails_is_the_answer(void **state)
     fill(4);
     atomic_store(&F.board->last_seq, 4);
     struct unpack body;
-    get("?cursor=9f86d081884c7d65.2&ack=1");
+    get("?cursor=9f86d081884c7d65.2&ack=true");
     complete(expect_command(COMMAND_ACK, &body), CODE_SESSION_UNKNOWN, NULL, 0);
     proceed();
     assert_code(404, "session_unknown");
@@ -376,8 +376,9 @@ static void bad_queries(void **state)
             fail_msg("%s: %d", bad[i], R.ex.out_status);
         assert_code(400, "bad_request");
     }
-    static const char *const good[] = {"limit=1",   "limit=1000",         "wait=0",    "wait=0s",
-                                       "unknown=1", "max_bytes=67108864", "limit=%31", "l%69mit=1"};
+    static const char *const good[] = {"limit=1",   "limit=1000", "wait=0",
+                                       "wait=0s",   "unknown=1",  "max_bytes=67108864",
+                                       "limit=%31", "l%69mit=1",  "ack=false"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         char query[128];
         snprintf(query, sizeof(query), "?%s", good[i]);
