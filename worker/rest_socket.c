@@ -3,8 +3,9 @@
  *
  * A page cannot set headers here, so its credential comes in the query, or as one of the
  * subprotocols it offers: restante.bearer.<base64url of the token>. That one is never chosen, so it
- * is never sent back. A cursor that is not ours is no refusal: it is told by `reset`, and
- * everything comes from the oldest on.
+ * is never sent back; who offers nothing else has named no encoding, as if nothing was offered. A
+ * cursor that is not ours is no refusal: it is told by `reset`, and everything comes from the
+ * oldest on.
  */
 #include "worker/cors.h"
 #include "worker/rest_priv.h"
@@ -32,7 +33,7 @@ static const struct protocol {
 struct offer {
     const struct protocol *first; /* the first of ours; NULL: none */
     struct str bearer;            /* p NULL: none */
-    bool any;                     /* something was offered */
+    bool any;                     /* an encoding was asked for, ours or not */
 };
 
 static void take_entry(struct offer *offer, struct str entry)
@@ -40,12 +41,12 @@ static void take_entry(struct offer *offer, struct str entry)
     size_t prefix = sizeof(BEARER) - 1;
     if (!entry.n)
         return;
-    offer->any = true;
     if (entry.n >= prefix && memcmp(entry.p, BEARER, prefix) == 0) {
         if (!offer->bearer.p)
             offer->bearer = str_make(entry.p + prefix, entry.n - prefix);
         return;
     }
+    offer->any = true;
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]) && !offer->first; i++)
         if (str_is(entry, protocols[i].name))
             offer->first = &protocols[i];

@@ -102,7 +102,7 @@ withServer('a WebSocket is asked for', { grade: 'memory', titled, tls: true, sec
             assert.equal(socket.ws.protocol, chosen);
             await socket.close();
         }
-        for (const protocols of [['other'], [bearer('x')], ['restante.v2.json', 'other']]) {
+        for (const protocols of [['other'], [bearer('x'), 'other'], ['restante.v2.json', 'other']]) {
             problem(await refused(server, session, { protocols }), 400, 'bad_request');
         }
     });

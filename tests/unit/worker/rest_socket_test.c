@@ -204,7 +204,8 @@ static void subprotocols(void **state)
         {"other", NULL},
         {"Restante.V1.Json", NULL},
         {"restante.v1.json2", NULL},
-        {"restante.bearer.bm9uc2Vuc2U", NULL},
+        {"restante.bearer.bm9uc2Vuc2U", ""},
+        {"restante.bearer.bm9uc2Vuc2U, other", NULL},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ask(with_session(0, ""), headers_of(KEY "\nSec-WebSocket-Protocol: %s", rows[i][0]));
