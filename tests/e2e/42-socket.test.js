@@ -163,7 +163,7 @@ for (const encoding of ['json', 'msgpack']) {
             const { client } = server;
             const { session, token } = await client.session();
             const socket = await connect(server, session, { encoding, credential: token });
-            const joined = await socket.ask('subscribe', { topic: 'chat:1', presence: { mood: 'ignored' } });
+            const joined = await socket.ask('subscribe', { topic: 'chat:1' });
             assert.deepEqual(joined, { t: 'ok', re: 1, topic: 'chat:1', cursor: joined.cursor });
             assert.deepEqual((await client.get(`/v1/sessions/${session}`)).json.topics, ['chat:1']);
             const said = await socket.ask('publish', { topic: 'chat:1', event: 'said', data: { a: [1, 'zwei'] } });
