@@ -2,6 +2,7 @@
 // list, and the list equals the truth.
 
 import assert from 'node:assert/strict';
+import { after } from 'node:test';
 import { status } from './lib/expect.js';
 import { withServer } from './lib/harness.js';
 import { bySession, Holder, listed, Roster, track } from './lib/presence.js';
@@ -11,20 +12,36 @@ import { pause, persist, until } from './lib/wait.js';
 
 const titled = [['namespace', 'room:*', { presence: true }]];
 
-/** Follows a topic through whatever happens, over its own WebSocket. */
+/** Follows a topic through whatever happens, over its own WebSocket, and takes diffs as they come. */
 async function follow(server, topic) {
     const { session } = await server.client.session('watcher', { topics: [topic] });
     const socket = new Socket(server, session).follow();
     await socket.control('hello');
-    return { socket, roster: await new Roster(server.client, topic).fetch() };
+    const roster = await new Roster(server.client, topic).fetch();
+    const follower = { socket, roster, busy: true };
+    follower.taking = (async () => {
+        while (follower.busy) {
+            await roster.take(socket.messages);
+            await pause(10);
+        }
+    })();
+    follower.taking.catch(() => {}); // awaited below
+    return follower;
 }
 
-const settles = (followers) => until('every roster equals the list', async () => {
-    for (const { socket, roster } of followers) {
-        if (!await (await roster.take(socket.messages)).equals()) return false;
+/** Nothing changes any more: every roster must come to equal the list. */
+async function settles(followers) {
+    for (const follower of followers) {
+        follower.busy = false;
+        await follower.taking;
     }
-    return true;
-}, 30);
+    await until('every roster equals the list', async () => {
+        for (const { socket, roster } of followers) {
+            if (!await (await roster.take(socket.messages)).equals()) return false;
+        }
+        return true;
+    }, 30);
+}
 
 withServer('presence through deaths of the writer', { titled, sections: { session: { presence_grace: '10m' } } }, (check) => {
     check('diffs, applied by version over the list, give the list', async (server) => {
@@ -42,7 +59,13 @@ withServer('presence through deaths of the writer', { titled, sections: { sessio
                 else truth.delete(session);
             }
         });
+        // Some change as the writer dies, and never again: what was not told of them must be missed.
+        const lasts = await Promise.all(numbers(6).map((i) => numbers(4).map((k) => `last-${i}-${k}`)).flat().map((subject) => client.session(subject)));
         for (let kills = 0; kills < 6; kills++) {
+            await Promise.all(lasts.splice(0, 4).map(async ({ session }) => {
+                status(await persist('a change', () => track(client, session, topic, { n: -1 })), 200);
+                truth.set(session, -1);
+            }));
             await server.replace('writer');
             const { version } = await listed(client, topic);
             await until('something changed since', async () => (await listed(client, topic)).version > version);
@@ -72,11 +95,19 @@ async function each(list, body) {
 withServer('presence of a crowd', {
     grade: 'memory', titled, sections: { session: { presence_grace: '2s', max_per_subject: 1000 }, limits: { connections: 4000 } },
 }, (check) => {
+    let members = [];
+    after(() => {
+        for (const { holder } of members) {
+            if (holder) holder.stays = false;
+            holder?.cut();
+        }
+    });
+
     check('1,000 members join, flap and leave, on workers that die: the list is the truth', async (server) => {
         const { client } = server;
         const topic = 'room:crowd';
         const follower = await follow(server, topic);
-        const members = numbers(MEMBERS).map((i) => ({ i, kind: ['stays', 'leaves', 'flaps', 'ends'][i % 4] }));
+        members = numbers(MEMBERS).map((i) => ({ i, kind: ['stays', 'leaves', 'flaps', 'ends'][i % 4] }));
         await each(members, async (one) => {
             Object.assign(one, await client.session(`s${one.i % 400}`));
             one.holder = await new Holder(server, one.session).follow();

@@ -133,7 +133,8 @@ export class Holder {
                     this.connects++;
                     await this.closed;
                 } catch (error) {
-                    if (!isBroken(error) && !/ 503/.test(error.message)) throw error;
+                    // Who is leaving may find its session gone.
+                    if (this.stays && !isBroken(error) && !/ 503/.test(error.message)) throw error;
                 }
                 if (this.stays) await pause(30);
             }
