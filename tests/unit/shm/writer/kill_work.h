@@ -20,6 +20,7 @@ enum kind { PUBLISH, OTHER, FLEETING };
 struct asked {
     uint64_t id;
     enum kind kind;
+    uint32_t slot;  /* PUBLISH: by which worker */
     bool hers;      /* PUBLISH: alice is to find it: her mailbox or a topic of hers */
     enum code code; /* what it must be answered; of a PUBLISH, of its item */
     uint64_t seq;   /* what it was answered */
@@ -72,6 +73,7 @@ static void put_commands(struct rig *r, struct work *w, bool big)
             where[i] ? rig_publish_topic(r, slot, where[i], id, payload, MESSAGE_JSON)
                      : rig_append(r, slot, alice, id, payload, MESSAGE_JSON),
             PUBLISH, !where[i] || strcmp(where[i], "t:hers") == 0, CODE_OK);
+        w->asked[w->n - 1].slot = slot;
         if (i == 2)
             connect_as(w, r, 8);
     }
@@ -235,6 +237,31 @@ static void word_of(const struct rig_fed *f, char ret[32])
         break;
     }
     fail_msg("control record %d", f->control);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct asked *x = a, *y = b;
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* Each message has a seq of its own, none is left out, and those of one slot are in its order; when
+ * it was the other one's turn depends on how the batches were cut. From here on in their order. */
+static void check_seqs(struct work *w)
+{
+    uint64_t last[2] = {0}, seq = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        struct asked *a = &w->asked[i];
+        if (a->kind != PUBLISH)
+            continue;
+        assert_true(a->seq > last[a->slot]);
+        last[a->slot] = a->seq;
+    }
+    qsort(w->asked, w->n, sizeof(w->asked[0]), by_seq);
+    for (size_t i = 0; i < w->n; i++)
+        if (w->asked[i].kind == PUBLISH)
+            assert_int_equal(w->asked[i].seq, ++seq);
+    assert_int_equal(seq, w->messages);
 }
 
 /* What the feed said since the beginning: each seq and each control record once and in order. Where

@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
+#include "presence_view.h"
 #include "rig.c"
 
 #include "shm/verify.h"
 
-#include <cJSON.h>
 #include <errno.h>
 
 #define START 1764072000000ull
@@ -194,138 +194,12 @@ static inline void track(struct fixture *f, const uint8_t id[SESSION_ID_SIZE], c
 
 /* --- the client --- */
 
-#define VIEW_MAX 1100
-struct seat {
-    char session[SESSION_ID_TEXT], key[40], ref[MEMBER_REF_TEXT], meta[80];
-};
-struct view {
-    const char *name; /* of its topic; "": none yet */
-    uint64_t version;
-    size_t n, applied; /* of f->diff */
-    unsigned fetched;  /* how often */
-    struct seat seat[VIEW_MAX];
-};
-
-static inline struct seat *seat_of(struct view *v, const char *session)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->seat[i].session, session) == 0)
-            return &v->seat[i];
-    return NULL;
-}
-
-static inline bool sits(struct view *v, const uint8_t id[SESSION_ID_SIZE])
-{
-    char text[SESSION_ID_TEXT];
-    session_id_text(id, text);
-    return seat_of(v, text) != NULL;
-}
-
-static inline void text_of(char *ret, size_t size, struct str s)
-{
-    must(s.n < size);
-    memcpy(ret, s.p, s.n);
-    ret[s.n] = 0;
-}
-
-/* What the list says now. */
 static inline void fetch(struct fixture *f, struct view *v)
 {
-    uint64_t stream = stream_named(f, v->name);
-    struct topic topic = {.version = 0};
-    struct member m;
-    v->n = 0;
-    v->version = 0;
-    v->applied = f->ndiffs;
-    v->fetched++;
-    if (stream == 0)
-        return;
-    topic = topic_named(f, v->name);
     struct txn *t = look(f);
-    int rc = member_first(t, stream, NULL, &m);
-    for (; rc == 0; rc = member_next(t, stream, &m)) {
-        if (!m.here)
-            continue;
-        must(v->n < VIEW_MAX);
-        struct seat *s = &v->seat[v->n++];
-        session_id_text(m.session, s->session);
-        member_ref_text(m.ref, s->ref);
-        text_of(s->key, sizeof(s->key), m.key);
-        text_of(s->meta, sizeof(s->meta), m.meta);
-    }
+    view_fetch(t, v);
     txn_done(t);
-    assert_int_equal(rc, -ENOENT);
-    assert_int_equal(topic.members, v->n);
-    v->version = topic.version;
-}
-
-static inline const char *member_text(const cJSON *meta, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(meta, name);
-    assert_true(cJSON_IsString(v));
-    return v->valuestring;
-}
-
-/* A member as a diff shows it, put back into what it was made of. */
-static inline struct seat seat_from(const char *key, cJSON *meta)
-{
-    struct seat s = {.key = ""};
-    text_of(s.key, sizeof(s.key), str_of(key));
-    text_of(s.session, sizeof(s.session), str_of(member_text(meta, "session")));
-    text_of(s.ref, sizeof(s.ref), str_of(member_text(meta, "ref")));
-    assert_int_equal(strlen(member_text(meta, "since")), 24);
-    static const char *const own[] = {"session", "ref", "since", "prev_ref"};
-    for (size_t i = 0; i < 4; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(meta, own[i]);
-    char *rest = cJSON_PrintUnformatted(meta);
-    text_of(s.meta, sizeof(s.meta), str_of(rest));
-    cJSON_free(rest);
-    return s;
-}
-
-static inline void apply_joins(struct view *v, cJSON *keys)
-{
-    for (cJSON *key = keys->child; key; key = key->next)
-        for (cJSON *meta = key->child->child; meta; meta = meta->next) {
-            struct seat s = seat_from(key->string, meta), *at = seat_of(v, s.session);
-            must(at || v->n < VIEW_MAX);
-            *(at ? at : &v->seat[v->n++]) = s;
-        }
-}
-
-static inline void apply_leaves(struct view *v, cJSON *keys)
-{
-    for (cJSON *key = keys->child; key; key = key->next)
-        for (cJSON *meta = key->child->child; meta; meta = meta->next) {
-            struct seat s = seat_from(key->string, meta), *at = seat_of(v, s.session);
-            if (at)
-                *at = v->seat[--v->n];
-        }
-}
-
-static inline cJSON *item(cJSON *o, const char *name)
-{
-    cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-    assert_non_null(v);
-    return v;
-}
-
-/* One diff; false: it was not for this version, and the list must be fetched. */
-static inline bool apply(struct view *v, const char *text)
-{
-    cJSON *o = cJSON_Parse(text);
-    assert_non_null(o);
-    uint64_t version = (uint64_t)item(o, "version")->valuedouble;
-    uint64_t prev = (uint64_t)item(o, "prev")->valuedouble;
-    assert_int_equal(version, prev + 1);
-    bool fits = prev == v->version, old = version <= v->version;
-    if (fits) {
-        apply_joins(v, item(o, "joins"));
-        apply_leaves(v, item(o, "leaves"));
-        v->version = version;
-    }
-    cJSON_Delete(o);
-    return fits || old;
+    v->applied = f->ndiffs;
 }
 
 /* All diffs that came since. */
@@ -334,27 +208,8 @@ static inline void follow(struct fixture *f, struct view *v)
     uint64_t stream = stream_named(f, v->name);
     while (v->applied < f->ndiffs) {
         size_t i = v->applied++;
-        if (f->diff[i].topic == stream && !apply(v, f->diff[i].text))
+        if (f->diff[i].topic == stream && !view_apply(v, f->diff[i].text))
             fetch(f, v);
-    }
-}
-
-static inline int by_session(const void *a, const void *b)
-{
-    return strcmp(((const struct seat *)a)->session, ((const struct seat *)b)->session);
-}
-
-static inline void expect_same(struct view *a, struct view *b)
-{
-    qsort(a->seat, a->n, sizeof(a->seat[0]), by_session);
-    qsort(b->seat, b->n, sizeof(b->seat[0]), by_session);
-    assert_int_equal(a->version, b->version);
-    assert_int_equal(a->n, b->n);
-    for (size_t i = 0; i < a->n; i++) {
-        assert_string_equal(a->seat[i].session, b->seat[i].session);
-        assert_string_equal(a->seat[i].key, b->seat[i].key);
-        assert_string_equal(a->seat[i].ref, b->seat[i].ref);
-        assert_string_equal(a->seat[i].meta, b->seat[i].meta);
     }
 }
 

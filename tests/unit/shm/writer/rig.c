@@ -133,14 +133,20 @@ void rig_stop(struct writer *w)
     free(w);
 }
 
-static struct pack begin(struct rig *r, uint32_t s, enum command_type type, size_t size)
+static struct pack begin_as(struct rig *r, uint32_t s, enum command_type type, size_t size,
+                            uint64_t id)
 {
     struct command_header h = {
-        .type = type, .generation = atomic_load(&r->board->seat[s].generation), .id = ++r->last_id};
+        .type = type, .generation = atomic_load(&r->board->seat[s].generation), .id = id};
     void *at;
     must(ring_prepare(&r->rings.inbox[s], &r->inbox_head[s], sizeof(h) + size, &at) == 0);
     memcpy(at, &h, sizeof(h));
     return pack_into((char *)at + sizeof(h), size);
+}
+
+static struct pack begin(struct rig *r, uint32_t s, enum command_type type, size_t size)
+{
+    return begin_as(r, s, type, size, ++r->last_id);
 }
 
 static uint64_t end(struct rig *r, uint32_t s, const struct pack *p)
@@ -276,14 +282,13 @@ uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c)
     return end(r, s, &p);
 }
 
-uint64_t rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
-                    uint64_t connection)
+void rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t connection)
 {
     struct command_ack c = {.seq = connection};
     memcpy(c.session, id, SESSION_ID_SIZE);
-    struct pack p = begin(r, s, COMMAND_DETACH, COMMAND_ACK_SIZE);
+    struct pack p = begin_as(r, s, COMMAND_DETACH, COMMAND_ACK_SIZE, 0);
     command_ack_encode(&p, &c);
-    return end(r, s, &p);
+    end(r, s, &p);
 }
 
 uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE])

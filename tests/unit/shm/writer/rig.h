@@ -56,8 +56,8 @@ uint64_t rig_ack(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], u
 uint64_t rig_ack_by(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t seq,
                     uint64_t generation);
 uint64_t rig_attach(struct rig *r, uint32_t s, const struct command_attach *c);
-uint64_t rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE],
-                    uint64_t connection);
+/* Without an answer. */
+void rig_detach(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE], uint64_t connection);
 uint64_t rig_end(struct rig *r, uint32_t s, const uint8_t id[SESSION_ID_SIZE]);
 void rig_garbage(struct rig *r, uint32_t s);
 
