@@ -105,7 +105,15 @@ void h1_wake(struct h1 *c)
 
 /* --- settling --- */
 
-/* All but the wire and the memory. */
+static void disarm(struct h1 *c)
+{
+    if (c->read_armed)
+        event_del(&c->readable);
+    if (c->write_armed)
+        event_del(&c->writable);
+}
+
+/* All but the wire, its events and the memory. */
 static void retire(struct h1 *c)
 {
     struct h1_server *s = c->server;
@@ -114,10 +122,6 @@ static void retire(struct h1 *c)
     if (c->next)
         c->next->prev = c->prev;
     wheel_cancel(&c->timer);
-    if (c->read_armed)
-        event_del(&c->readable);
-    if (c->write_armed)
-        event_del(&c->writable);
     buf_free(&c->in);
     buf_free(&c->out);
     s->count--;
@@ -131,6 +135,7 @@ static void destroy(struct h1 *c)
     c->first = c->last = c->unplaced = c->large = NULL;
     drop_list(c, rest);
     retire(c);
+    disarm(c);
     wire_close(&c->wire);
     free(c);
 }
@@ -146,7 +151,10 @@ static void leave(struct h1 *c)
     struct h1_request *rq = c->first;
     c->first = c->last = c->unplaced = NULL;
     retire(c);
+    /* Who gets it listens to it before we cease to: so epoll hears of no change. Should it be
+     * closed by then, there is nothing left to take away. */
     exchange_handed(&rq->ex, c->wire);
+    disarm(c);
     free_request(c, rq);
     free(c);
 }

@@ -306,6 +306,8 @@ int ws_accept(struct ws_server *s, struct wire wire, const char *remote,
     metric_add(s->worker->metrics, METRIC_CONNECTIONS, 1);
     metric_add(s->worker->metrics, METRIC_SOCKETS, 1);
     ops->on_open(arg, c);
+    if (c->phase != WS_DONE)
+        arm_reading(c); /* now, while whoever had the wire still listens to it */
     return 0;
 }
 
