@@ -66,20 +66,6 @@ static void refuse(struct acceptor *a, int fd, size_t listen)
         last_word(w, fd, CODE_UNAVAILABLE, "limits.connections is reached");
 }
 
-/* A connection that does not know an option works without it. */
-static void tune(int fd, const struct conf *conf)
-{
-    /* Answers are written whole: waiting to fill a segment only costs time. */
-    int one = 1;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
-        log_event(LOG_DEBUG, "nodelay_failed", LOG_E(-errno));
-    /* A peer that is gone without a word acknowledges nothing, not even a stream's signs of life,
-     * which the kernel takes for as long as it has room. */
-    unsigned patience_ms = (unsigned)conf->write_timeout;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms)) < 0)
-        log_event(LOG_DEBUG, "user_timeout_failed", LOG_E(-errno));
-}
-
 static void take(struct acceptor *a, int fd, size_t listen, const struct sockaddr_storage *from)
 {
     struct worker *w = a->worker;
@@ -88,8 +74,6 @@ static void take(struct acceptor *a, int fd, size_t listen, const struct sockadd
         refuse(a, fd, listen);
         return;
     }
-    if (from->ss_family != AF_UNIX)
-        tune(fd, w->conf);
     char remote[REMOTE_TEXT];
     remote_text(from, remote);
     int r = hello_accept(w->hello, fd, listen, remote); /* counts its failures */
@@ -161,6 +145,21 @@ size_t acceptor_limit(const struct worker *w)
     return (size_t)((w->conf->connections + workers - 1) / workers);
 }
 
+/* Connections inherit it all from the socket that listens (tcp(7) of Linux). One that does not know
+ * an option, as in a Unix domain, works without it. */
+static void tune(int fd, const struct conf *conf)
+{
+    /* Answers are written whole: waiting to fill a segment only costs time. */
+    int one = 1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+        log_event(LOG_DEBUG, "nodelay_failed", LOG_E(-errno));
+    /* A peer that is gone without a word acknowledges nothing, not even a stream's signs of life,
+     * which the kernel takes for as long as it has room. */
+    unsigned patience_ms = (unsigned)conf->write_timeout;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms)) < 0)
+        log_event(LOG_DEBUG, "user_timeout_failed", LOG_E(-errno));
+}
+
 int acceptor_open(struct worker *w, struct acceptor **ret)
 {
     struct acceptor *a = calloc(1, sizeof(*a));
@@ -185,6 +184,7 @@ int acceptor_open(struct worker *w, struct acceptor **ret)
             continue;
         }
         a->nlistens++;
+        tune(fd, w->conf);
         if (event_add(l->readable, NULL) < 0)
             err = -ENOMEM;
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -217,12 +218,35 @@ static void test_closing_stops_listening(void **state)
     close(fd);
 }
 
+static int option_of(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, option, &value, &len), 0);
+    return value;
+}
+
+/* What a connection needs to know it has from the socket that listens. */
+static void test_connections_are_tuned(void **state)
+{
+    (void)state;
+    int listening = H.w.heritage.listen_fd[0];
+    assert_int_equal(acceptor_open(&H.w, &H.w.acceptor), 0);
+    int client = dial();
+    int fd = accept(listening, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(option_of(fd, TCP_NODELAY), 1);
+    assert_int_equal(option_of(fd, TCP_USER_TIMEOUT), H.conf.write_timeout);
+    close(fd);
+    close(client);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
     const struct CMUnitTest tests[] = {
         T(test_accepts_a_burst),  T(test_limit_is_a_workers_share), T(test_out_of_descriptors),
-        T(test_remote_addresses), T(test_closing_stops_listening),
+        T(test_remote_addresses), T(test_closing_stops_listening),  T(test_connections_are_tuned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
