@@ -180,7 +180,7 @@ void ws_lws_drop(struct ws *c)
 }
 
 /* All n bytes of the road. Where they end with a frame of data, the last frame handed up proves it
- * empty; else the kernel is asked. */
+ * empty; so does the answer to the request, which takes its last byte; else the kernel is asked. */
 static int travel(struct ws *c, size_t n, const struct ws_run *run)
 {
     struct ws_lws *l = c->server->lws;
@@ -189,7 +189,7 @@ static int travel(struct ws *c, size_t n, const struct ws_run *run)
         if (!service(c, LWS_POLLIN))
             return -EPROTO;
     }
-    if (run && run->whole && l->frames == run->frames)
+    if (run ? run->whole && l->frames == run->frames : c->established)
         return 0;
     int left = road_left(l);
     for (int before = INT_MAX; left > 0 && left < before; left = road_left(l)) {
