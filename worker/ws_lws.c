@@ -24,11 +24,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.h"
 
+#include "worker/accept.h"
+#include "worker/worker.h"
 #include "worker/ws_priv.h"
 
 #define PIECE 512 /* bytes in which it hands payload up; a buffer of this size per connection */
@@ -36,6 +39,7 @@
 #define SERVICE_BUF 2048           /* its scratch, one per worker; the 101 is made in it */
 #define ANSWER_MAX 2048            /* bytes it answers in one call: the 101, a pong */
 #define REQUEST_MAX 256
+#define DESCRIPTORS_MORE 1024 /* that a worker may have besides those of its connections */
 #define PROTOCOL_NAME "restante"
 
 struct ws_lws {
@@ -43,6 +47,7 @@ struct ws_lws {
     struct lws_vhost *vhost;
     int ours, theirs;                     /* the road's ends; -1: there is none */
     uint32_t road;                        /* its number */
+    rlim_t places;                        /* descriptors from here on are too high for it */
     unsigned frames;                      /* of data that were handed up in the present feed */
     const struct ws_handshake *handshake; /* of the connection that is being adopted */
 };
@@ -255,6 +260,10 @@ int ws_lws_adopt(struct ws *c, const struct ws_handshake *handshake)
     c->lws_fd = fcntl(l->theirs, F_DUPFD_CLOEXEC, 0);
     if (c->lws_fd < 0)
         return -errno;
+    if ((rlim_t)c->lws_fd >= l->places) { /* it would refuse it, and yet write to its place */
+        close(c->lws_fd);
+        return -EMFILE;
+    }
     c->road = l->road;
     lws_adopt_desc_t adoption = {
         .vh = l->vhost,
@@ -282,6 +291,28 @@ int ws_lws_adopt(struct ws *c, const struct ws_handshake *handshake)
 
 /* --- opening and closing --- */
 
+/* It looks each new connection up in all of a table with an entry for every descriptor that the
+ * limit allows (an assertion that Debian's build has): at half a million of them that is most of
+ * what a connection costs. So it sees no more than this worker can have open. Descriptors are given
+ * out from the lowest, so all of them have a place in the table. */
+static int create_context(struct ws_lws *l, const struct worker *w,
+                          const struct lws_context_creation_info *info)
+{
+    struct rlimit all;
+    if (getrlimit(RLIMIT_NOFILE, &all) < 0)
+        return -errno;
+    struct rlimit seen = all;
+    rlim_t most = 2 * (rlim_t)acceptor_limit(w) + DESCRIPTORS_MORE;
+    if (most < all.rlim_cur)
+        seen.rlim_cur = most;
+    if (setrlimit(RLIMIT_NOFILE, &seen) < 0)
+        return -errno;
+    l->places = seen.rlim_cur;
+    l->context = lws_create_context(info);
+    must(setrlimit(RLIMIT_NOFILE, &all) == 0);
+    return l->context ? 0 : -ENOMEM;
+}
+
 int ws_lws_open(struct ws_server *s)
 {
     static const lws_retry_bo_t no_checks = {0};
@@ -302,10 +333,11 @@ int ws_lws_open(struct ws_server *s)
         .vhost_name = PROTOCOL_NAME,
         .retry_and_idle_policy = &no_checks,
     };
-    l->context = lws_create_context(&info);
-    if (l->context)
+    int err = create_context(l, s->worker, &info);
+    if (!err)
         l->vhost = lws_create_vhost(l->context, &info);
-    int err = l->vhost ? road_open(l) : -ENOMEM;
+    if (!err)
+        err = l->vhost ? road_open(l) : -ENOMEM;
     if (err)
         ws_lws_close(s);
     return err;

@@ -263,6 +263,39 @@ static void test_no_descriptors(void **state)
     bystander_lives(connect_client(0, false));
 }
 
+/* libwebsockets has a place for as many descriptors as this worker may have, not for all that the
+ * process may; the process keeps its limit. */
+static void test_descriptors_in_the_table(void **state)
+{
+    (void)state;
+    struct rlimit was, now, lower;
+    ws_close_all(W.w.ws);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    lower = was;
+    lower.rlim_cur = 4096;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
+    W.conf.connections = 100; /* of one worker: two descriptors each, and 1,024 more */
+    assert_int_equal(ws_open(&W.w, harness_now, NULL, &W.w.ws), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_int_equal(now.rlim_cur, lower.rlim_cur);
+    bystander_lives(connect_client(1, false));
+
+    int held[1300], n = 0, last;
+    do
+        last = held[n++] = dup(W.board_fd);
+    while (last >= 0 && last < 1224);
+    assert_int_equal(last, 1224);
+    struct client *c = fresh_client(0);
+    struct wire wire = client_wire(c, false);
+    assert_int_equal(ws_accept(W.w.ws, wire, "test:1", &harness_handshake, &ws_ops, c), -EMFILE);
+    assert_true(told_503(c));
+    close_client(c);
+    while (n)
+        close(held[--n]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    bystander_lives(connect_client(0, false));
+}
+
 /* libwebsockets ends a connection inside a call, with bytes of it unread: here because its
  * descriptor is gone. Nobody else gets those bytes. */
 static void test_death_inside_a_call(void **state)
@@ -311,6 +344,7 @@ int main(void)
         WS_TEST(test_fragments_that_never_end),
         WS_TEST(test_out_of_memory),
         WS_TEST(test_no_descriptors),
+        WS_TEST(test_descriptors_in_the_table),
         WS_TEST(test_death_inside_a_call),
         WS_TEST(test_a_broken_road),
     };
