@@ -2,7 +2,7 @@
 // as the ceiling in the same run. A few minutes in all.
 //
 //   node bench.js [publish batch polls parked sessions store h2publish h2polls h2parked tls streams
-//                  fanout unicast idle connects]
+//                  fanout unicast idle connects presence client]
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -12,6 +12,7 @@ import { until } from '../e2e/lib/wait.js';
 import {
     GRADES, MARK, PAYLOAD, SECONDS, SIZE, dir, file, k, load, measure, open, pidsOf, request, row, told, withBare, withServer,
 } from './lib.js';
+import { PRESENCE_BENCHES } from './presence.js';
 import { ROADS } from './roads.js';
 import { SOCKET_BENCHES } from './sockets.js';
 
@@ -112,6 +113,7 @@ const BENCHES = {
     },
     ...ROADS,
     ...SOCKET_BENCHES,
+    ...PRESENCE_BENCHES,
 };
 
 const wanted = process.argv.slice(2);
