@@ -248,11 +248,12 @@ int presence_check(struct writer *w, uint64_t mailbox, struct str topic, struct 
 int presence_untrack(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t topic)
 {
     struct session s;
-    struct subscribed sub;
+    struct subscribed sub = {.tracked = false};
     struct who who;
     int err = session_get(w->txn, id, &s);
-    if (!err)
-        err = subscribed_get(w->txn, s.stream, topic, &sub);
+    if (err)
+        return err == -ENOENT ? 0 : err;
+    err = subscribed_get(w->txn, s.stream, topic, &sub);
     if (err || !sub.tracked)
         return err == -ENOENT ? 0 : err;
     if (s.tracked == 0)
@@ -292,14 +293,15 @@ int presence_track(struct writer *w, const uint8_t id[SESSION_ID_SIZE], uint64_t
                    struct str meta)
 {
     struct session s;
-    struct subscribed sub;
+    struct subscribed sub = {.tracked = false};
     struct who who;
     /* Where it was away, it comes back to all its topics: whoever speaks is here. */
     int err = presence_attached(w, id);
     if (!err)
         err = session_get(w->txn, id, &s);
-    if (!err)
-        err = subscribed_get(w->txn, s.stream, topic, &sub);
+    if (err)
+        return err == -ENOENT ? -EUCLEAN : err;
+    err = subscribed_get(w->txn, s.stream, topic, &sub);
     if (err)
         return err == -ENOENT ? -EUCLEAN : err;
     who_is(&who, &s);
