@@ -1,7 +1,7 @@
 // Publishers that retry with their keys, and readers that come by every road and change it at
 // random, work through random kills and stops of every process, while subscriptions come and go.
 // Afterwards each accepted message is there exactly once, in the order of the store over mailbox and
-// topics, for every reader, and the store's invariants hold.
+// topics, for every reader and what restante.js hands on, and the store's invariants hold.
 //
 //   node chaos.js [--grade disk|memory] [--feed SIZE] [--seconds N] [--changes N] [--seed N] [--calm]
 //
@@ -19,12 +19,14 @@ import { Ledger } from './ledger.js';
 import { Monkey } from './monkey.js';
 import { Publisher } from './publisher.js';
 import { Random } from './random.js';
+import { Resident } from './resident.js';
 import { makeRoads } from './roads.js';
 import { Subscriber } from './subscriber.js';
 import { Figures, Wanderer } from './wanderer.js';
 
 const MAILBOXES = 4;
 const GROUP = 3; // sessions of one subject
+const RESIDENTS = 3; // sessions that restante.js keeps, one in each of its ways
 const STEADY = 3; // readers that stay on their WebSocket
 const TOPICS = ['chaos:0', 'chaos:1', 'chaos:2']; // that every session is subscribed to
 const CHANGING = 'chaos:at/times'; // that each is subscribed to at times
@@ -50,16 +52,18 @@ const sum = (list, of) => list.reduce((total, item) => total + of(item), 0);
 async function openSessions(client) {
     const open = async (subject, name) => client.session(subject, { name, ttl: '12h', topics: TOPICS });
     const made = new Map();
-    const keep = async (subject, name) => {
+    const homes = new Map(); // of residents
+    const keep = async (subject, name, rows = made) => {
         const row = await open(subject, name);
-        made.set(row.session, row);
+        rows.set(row.session, row);
         return row.session;
     };
     const mailboxes = [];
     const group = [];
     for (let i = 0; i < MAILBOXES; i++) mailboxes.push(await keep(`single-${i}`, 'box'));
     for (let i = 0; i < GROUP; i++) group.push(await keep('group', `box-${i}`));
-    return { mailboxes, group, made, topics: TOPICS, changing: CHANGING, quiet: QUIET };
+    for (let i = 0; i < RESIDENTS; i++) mailboxes.push(await keep(`resident-${i}`, 'box', homes));
+    return { mailboxes, group, made, homes, topics: TOPICS, changing: CHANGING, quiet: QUIET };
 }
 
 /**
@@ -147,9 +151,10 @@ async function main() {
         ways = makeRoads(server, server.key);
         const world = await openSessions(server.client);
         const ledger = new Ledger();
-        for (const row of world.made.values()) ledger.open(row, TOPICS);
+        for (const row of [...world.made.values(), ...world.homes.values()]) ledger.open(row, TOPICS);
         const { wanderers, readers, acked, figures } = makeReaders(server, ways.roads, random.fork(), world);
         const subscribers = makeSubscribers(readers, ledger, random.fork(), world, ways, server.key);
+        const residents = [...world.homes.values()].map((row, n) => new Resident(server, row, n, { ...world, ledger, random: random.fork() }));
         const publishers = Array.from({ length: PUBLISHERS }, (_, id) =>
             new Publisher(id, { carriers: ways.carriers, credential: server.key, random: random.fork(), world, ledger }));
         monkey = new Monkey(server, random.fork());
@@ -157,20 +162,23 @@ async function main() {
         const reading = readers.map((reader) => reader.until(() => reader.chain.position >= (last.get(reader.session) ?? Infinity)));
         const publishing = publishers.map((publisher) => publisher.run());
         const subscribing = subscribers.map((subscriber) => subscriber.run());
+        const residing = residents.map((resident) => resident.run());
         if (!args.calm) breaking = monkey.run();
-        const failed = Promise.all([...reading, ...publishing, ...subscribing, breaking]); // the first error ends it all
+        const failed = Promise.all([...reading, ...publishing, ...subscribing, ...residing, breaking]); // the first error ends it all
         failed.catch(() => {});
 
         await Promise.race([goOn(seconds, changes, wanderers), failed]);
         monkey.stop();
         await within(SETTLE_SECONDS, 'the last act of chaos', breaking);
-        for (const actor of [...publishers, ...subscribers]) actor.running = false;
+        for (const actor of [...publishers, ...subscribers, ...residents]) actor.running = false;
         await within(SETTLE_SECONDS, 'the publishers', Promise.all(publishing));
         await within(SETTLE_SECONDS, 'the subscribers', Promise.all(subscribing));
+        await within(SETTLE_SECONDS, 'the residents', Promise.all(residing));
         for (const session of world.made.keys()) last.set(session, ledger.last(session));
         await within(SETTLE_SECONDS, 'the readers', Promise.all(reading));
+        await Promise.all(residents.map((resident) => resident.done(ledger.last(resident.session), SETTLE_SECONDS)));
 
-        const checked = sum(readers, (reader) => ledger.check(reader.session, `reader on ${reader.road.name}`, reader.messages, reader));
+        const checked = sum([...readers, ...residents], (reader) => ledger.check(reader.session, `reader on ${reader.road.name}`, reader.messages, reader));
         for (const [session, { cursor }] of world.made) {
             const subscriber = subscribers.find((one) => one.session === session);
             if (!acked.has(session)) await readLate(server, ledger, session, cursor, subscriber);
@@ -181,11 +189,12 @@ async function main() {
         assert.equal(verify.code, 0, `${verify.out}${verify.err}`);
 
         console.log(`${figures}`);
+        console.log(residents.join('\n'));
         console.log(`chaos: ${JSON.stringify(monkey.done)}`);
         console.log(`chaos: ${ledger.count} messages in ${sum(publishers, (p) => p.requests)} requests, ` +
             `${sum(publishers, (p) => p.attempts - p.requests)} repeats; ${sum(subscribers, (s) => s.joins)} subscriptions; ` +
             `${lapped} laps since the server's last start; ${Math.round(used / 2 ** 20)} MiB of store`);
-        console.log(`chaos: ${readers.length} readers, ${sum(wanderers, (w) => w.changes)} changes of road ` +
+        console.log(`chaos: ${readers.length + residents.length} readers, ${sum(wanderers, (w) => w.changes)} changes of road ` +
             `(at least ${Math.min(...wanderers.map((w) => w.changes))} each), ${checked} messages came, ` +
             `each exactly once, in order; ${Math.round((Date.now() - begun) / 1000)} s`);
     } catch (error) {

@@ -15,7 +15,7 @@ export const CODECS = {
 };
 
 /** Only so many bytes more come out of a socket; the next one finds it destroyed. */
-function limit(socket, bytes, onCut) {
+export function limit(socket, bytes, onCut) {
     const push = socket.push.bind(socket);
     let left = bytes;
     socket.push = (chunk, ...more) => {
