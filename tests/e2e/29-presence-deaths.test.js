@@ -12,6 +12,16 @@ import { pause, persist, until } from './lib/wait.js';
 
 const titled = [['namespace', 'room:*', { presence: true }]];
 
+// So that a test that fails leaves nothing running.
+const followed = [];
+after(() => {
+    for (const follower of followed) {
+        follower.busy = false;
+        follower.socket.finished = true;
+        follower.socket.ws?.terminate();
+    }
+});
+
 /** Follows a topic through whatever happens, over its own WebSocket, and takes diffs as they come. */
 async function follow(server, topic) {
     const { session } = await server.client.session('watcher', { topics: [topic] });
@@ -19,6 +29,7 @@ async function follow(server, topic) {
     await socket.control('hello');
     const roster = await new Roster(server.client, topic).fetch();
     const follower = { socket, roster, busy: true };
+    followed.push(follower);
     follower.taking = (async () => {
         while (follower.busy) {
             await roster.take(socket.messages);
@@ -52,7 +63,7 @@ withServer('presence through deaths of the writer', { titled, sections: { sessio
         let busy = true;
         const truth = new Map();
         const changing = sessions.map(async ({ session }, i) => {
-            for (let n = 0; busy || n < 3; n++) {
+            for (let n = 0; !client.closed && (busy || n < 3); n++) {
                 const meta = (n + i) % 4 === 3 ? null : { n };
                 status(await persist('a change', () => track(client, session, topic, meta)), 200);
                 if (meta) truth.set(session, n);
