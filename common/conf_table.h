@@ -56,7 +56,7 @@ CONF(control,          COUNT,    "limits",  "control_frames",   "1000",     "10"
 
 CONF(limit_frame,      SIZE,     "limits",  "frame",            "512K",     "4K",    "64M",  LIVE,    "One message of a WebSocket client, all its fragments together.")
 CONF(pending,          COUNT,    "limits",  "pending",          "100",      "1",     "10000", LIVE,   "Commands of one WebSocket in flight before it is no longer read.")
-CONF(publish_rate,     COUNT,    "limits",  "publish_rate",     "1000",     "1",     "1000000", LIVE, "Messages a second that one session may publish by way of one worker; as many may come at once.")
+CONF(publish_rate,     COUNT,    "limits",  "publish_rate",     "1000",     "1",     "1000000", LIVE, "Publishes and subscriptions a second that one session's client may ask for by way of one worker; as many may come at once.")
 CONF(presence_meta,    SIZE,     "limits",  "presence_meta",    "4K",       "2",     "64K",  LIVE,    "Bytes of JSON that a session shows of itself in a topic.")
 
 CONF(topic_idle,       DURATION, "topics",  "idle",             "1d",       "1s",    "365d", LIVE,    "How long a topic without messages and without subscribers is remembered.")

@@ -67,6 +67,11 @@ enum code publish_check_topic(const struct conf *conf, const struct principal *p
     return ns ? CODE_OK : CODE_TOPIC_UNKNOWN;
 }
 
+bool publish_check_event(const struct conf_namespace *ns, struct str event)
+{
+    return !ns || !ns->presence || !str_is(event, "presence");
+}
+
 enum code publish_result_read(struct unpack *body, struct append_result *ret)
 {
     uint32_t code = unpack_u32(body), n = unpack_u32(body);

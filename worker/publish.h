@@ -33,6 +33,11 @@ int publish_item(const struct publisher *by, const struct envelope *e,
 enum code publish_check_topic(const struct conf *conf, const struct principal *p, struct str claims,
                               struct str topic, const struct conf_namespace **ret);
 
+/* Whether a message of this event may go to a topic of ns (NULL: a mailbox). Where there is
+ * presence, `presence` is what the server says: nobody else could be told from it. */
+#define PUBLISH_EVENT_RESERVED "event: presence is the server's in a namespace with presence"
+bool publish_check_event(const struct conf_namespace *ns, struct str event);
+
 /* The completion of an APPEND of one item to a mailbox or a topic: its code, with *ret filled when
  * it is OK; INTERNAL when it makes no sense. */
 enum code publish_result_read(struct unpack *body, struct append_result *ret);

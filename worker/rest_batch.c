@@ -66,6 +66,10 @@ static struct slot encode_item(struct batch_encoding *e, const struct datum *d, 
         return (struct slot){.code = (uint8_t)error.code, .why = error.why};
     struct slot slot = {.target = env.target};
     slot.code = (uint8_t)address(e, &env, session, &ns);
+    if (slot.code == CODE_OK && !publish_check_event(ns, env.event)) {
+        slot.code = CODE_BAD_REQUEST;
+        slot.why = PUBLISH_EVENT_RESERVED;
+    }
     if (slot.code == CODE_OK && publish_item(&e->by, &env, ns, &e->digest, &item) != 0)
         slot.code = CODE_UNAVAILABLE;
     if (slot.code != CODE_OK)

@@ -212,6 +212,10 @@ static void publish(struct exchange *ex, const struct publication *to)
     bool read = is_envelope(ex, &encoding)
                     ? read_envelope(ex, encoding, to->target, &scratch, &e, &error)
                     : read_headers(ex, &e, &error);
+    if (read && !publish_check_event(to->ns, e.event)) {
+        error = (struct envelope_error){CODE_BAD_REQUEST, PUBLISH_EVENT_RESERVED};
+        read = false;
+    }
     if (read && read_key(ex, &e, &error)) {
         e.target = (uint8_t)to->target;
         e.name = to->name;

@@ -65,7 +65,7 @@ static void subscribe(struct exchange *ex, const struct session *s, const struct
         rest_no_memory(ex);
     else if (code != CODE_OK)
         exchange_problem(ex, code, 0, why ? "%s" : NULL, why);
-    else if (!presence.n || rest_rate(ex))
+    else if (rest_rate(ex))
         ask_writer(ex, COMMAND_SUBSCRIBE, s, presence, on_subscribed);
     buf_free(&b);
 }

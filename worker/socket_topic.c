@@ -172,7 +172,7 @@ static void subscribe(const struct socket_request *q, const struct judgement *j)
         socket_fail(q, -ENOMEM);
     else if (code != CODE_OK)
         socket_deny(q, code, why);
-    else if (!presence.n || s->principal.kind == PRINCIPAL_KEY || in_rate(q))
+    else if (s->principal.kind == PRINCIPAL_KEY || in_rate(q))
         change_subscription(q, COMMAND_SUBSCRIBE, j->topic, presence);
     buf_free(&b);
 }
@@ -277,7 +277,10 @@ void socket_publish(const struct socket_request *q)
         socket_deny(q, CODE_FORBIDDEN, "by WebSocket one publishes to topics");
     } else {
         j.topic = e.name;
-        if (may(q, &j) && (!j.as_session || in_rate(q)))
+        bool allowed = may(q, &j);
+        if (allowed && !publish_check_event(j.ns, e.event))
+            socket_deny(q, CODE_BAD_REQUEST, PUBLISH_EVENT_RESERVED);
+        else if (allowed && (!j.as_session || in_rate(q)))
             send_publish(q, &e, &j);
     }
     buf_free(&scratch);

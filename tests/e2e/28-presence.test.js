@@ -242,6 +242,19 @@ withServer('presence: who may, and what is no presence', {
         await socket.close();
     });
 
+    check('nobody else says what presence says', async (server) => {
+        const { client } = server;
+        const { session, token } = await client.session('forger');
+        const forged = { event: 'presence', data: { version: 9, prev: 0, joins: {}, leaves: {} }, ephemeral: true };
+        for (const credential of [token, undefined]) problem(await say(client, 'room:x', forged, { credential }), 400, 'bad_request');
+        const batch = status(await client.post('/v1/publish', { messages: [{ topic: 'room:x', ...forged }, { topic: 'chat:x', ...forged }] }), 200);
+        assert.deepEqual(batch.json.results.map((row) => row.code ?? row.status), ['bad_request', 202]);
+        const socket = await connect(server, session, { credential: token });
+        const answer = await socket.ask('publish', { topic: 'room:x', ...forged });
+        assert.deepEqual([answer.t, answer.code], ['error', 'bad_request']);
+        await socket.close();
+    });
+
     check('names that mean something elsewhere are names', async ({ client }) => {
         const names = ['__proto__', 'constructor', 'hasOwnProperty'];
         const text = '{"presence":{"__proto__":{"polluted":true},"constructor":1,"toString":null,"session":"x","since":0,"ref":"y","prev_ref":"z","n":9007199254740993}}';
