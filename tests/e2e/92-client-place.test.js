@@ -448,6 +448,24 @@ describe('what is asked', () => {
     });
 });
 
+describe('a client that is closed', () => {
+    it('hands on nothing of an answer that was under way, and complains of nothing', () => withFake({}, async (fake) => {
+        fake.keep(message(11, 0), message(12, 11));
+        let one;
+        const closing = async (...what) => {
+            const response = await fetch(...what);
+            if (!/messages/.test(what[0])) return response;
+            const json = await response.json();
+            one.box.close(); // its answer is here, and not yet taken
+            return { ok: true, status: 200, headers: response.headers, json: async () => json };
+        };
+        one = new Watched({ url: fake.url, session: 's', token: 't', cursor: cursorOf(10), WebSocket: null, topics: ['chat:1'], fetch: closing });
+        await until('the answer is over', () => one.underWay === 0 && one.box.state === 'closed');
+        await until('nothing is left to do', () => new Promise((resolve) => { setImmediate(resolve, true); }));
+        assert.deepEqual([one.messages, one.said('error')], [[], []]);
+    }));
+});
+
 describe('a server that answers anything', () => {
     const html = (_, response) => !response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>').closed;
     const json = (what, code = 200, headers = {}) => (_, response, fake) => {

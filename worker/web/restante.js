@@ -173,7 +173,7 @@ export class Restante {
     };
 
     const pump = async () => {
-      if (pumping || !queue.length) return;
+      if (pumping || !queue.length || box.state === CLOSED) return;
       pumping = true;
       const fns = listeners.message;
       let i = 0;
@@ -258,7 +258,7 @@ export class Restante {
       token = what.token;
       if (isText(what.cursor)) place(what.cursor);
       for (const [topic, presence] of topics) {
-        if (presence || !floor.has(streamOf(topic))) subscribe(topic, { presence }).catch((error) => emit('error', error));
+        if (presence || !floor.has(streamOf(topic))) subscribe(topic, { presence }).catch((error) => error.code === CLOSED || emit('error', error));
       }
     };
 
