@@ -78,18 +78,15 @@ withServer('presence through deaths of the writer', { titled, sections: { sessio
                 truth.set(session, -1);
             }));
             await server.replace('writer');
-            const { version } = await listed(client, topic);
-            await until('something changed since', async () => (await listed(client, topic)).version > version);
+            const before = followers.map(({ roster }) => roster.applied);
+            await until('diffs are applied again', () => followers.every(({ roster }, i) => roster.applied > before[i]));
         }
         busy = false;
         await Promise.all(changing);
         await settles(followers);
         const here = bySession((await listed(client, topic)).members);
         assert.deepEqual(new Map([...here].map(([session, [, { n }]]) => [session, n]).sort()), new Map([...truth].sort()));
-        for (const { roster, socket } of followers) {
-            assert.ok(roster.applied > 0);
-            await socket.close();
-        }
+        for (const { socket } of followers) await socket.close();
     }, 120);
 });
 
@@ -155,7 +152,6 @@ withServer('presence of a crowd', {
         }, 60);
         assert.equal((await listed(client, topic)).count, truth.length);
         await settles([follower]);
-        assert.ok(follower.roster.applied > 0);
         await each([...of('stays'), ...of('flaps')], ({ holder }) => holder.leave());
         await until('nobody is here', async () => (await listed(client, topic)).count === 0, 60);
         await settles([follower]);
