@@ -313,7 +313,8 @@ static int announce(struct writer *w, struct gathered *g, struct topic *topic)
     struct buf *b = &w->presence.payload;
     size_t most = w->feed.size / 8 < DIFF_BYTES ? w->feed.size / 8 : DIFF_BYTES;
     size_t at = 0;
-    qsort(g->v, g->n, sizeof(struct change *), compare);
+    if (g->n > 0)
+        qsort(g->v, g->n, sizeof(struct change *), compare);
     while (at < g->n || (g->lost && g->n == 0)) {
         uint64_t version = topic->version + (g->lost ? 2 : 1);
         size_t next = write_diff(b, g, at, most, version);
@@ -328,7 +329,8 @@ static int announce(struct writer *w, struct gathered *g, struct topic *topic)
     }
     for (size_t i = 0; i < at; i++)
         free_change(w, g->v[i]);
-    memmove(g->v, g->v + at, (g->n - at) * sizeof(struct change *));
+    for (size_t i = at; i < g->n; i++)
+        g->v[i - at] = g->v[i];
     g->n -= at;
     bool done = g->n == 0 && !g->lost;
     w->changed = w->must_commit = true;
