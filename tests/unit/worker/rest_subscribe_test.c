@@ -111,11 +111,11 @@ static void not_too_often(void **state)
     put(token_of(0), "{\"presence\":{}}");
     assert_code(429, "rate_limited");
     assert_non_null(strstr(head_lines(), "Retry-After: 1"));
-    assert_int_equal(metric(METRIC_RATE_LIMITED), 1);
-    expect_no_command();
-    /* What nobody is told of, and what a backend does, goes on. */
     put(token_of(0), "{}");
-    expect_presence("", CODE_OK);
+    assert_code(429, "rate_limited");
+    assert_int_equal(metric(METRIC_RATE_LIMITED), 2);
+    expect_no_command();
+    /* What a backend does goes on. */
     put(KEY "\nContent-Type: application/json", "{\"presence\":{}}");
     expect_presence("{}", CODE_OK);
     /* What is refused anyway does not count. */
