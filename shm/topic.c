@@ -138,16 +138,19 @@ int topic_dirty(struct txn *t, struct topic *topic, uint64_t due_ms)
     unsigned char key[STREAM_KEY];
     must(topic->dirty_ms == 0);
     topic->dirty_ms = due_ms;
-    return expiry_put(t, due_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
+    int rc = topic_put(t, topic); /* first: see put_queued */
+    return rc < 0 ? rc : expiry_put(t, due_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
 }
 
 int topic_clean(struct txn *t, struct topic *topic)
 {
     unsigned char key[STREAM_KEY];
-    if (topic->dirty_ms == 0)
-        return 0;
-    int rc = expiry_del(t, topic->dirty_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
+    uint64_t due_ms = topic->dirty_ms;
     topic->dirty_ms = 0;
+    int rc = topic_put(t, topic);
+    if (rc < 0 || due_ms == 0)
+        return rc;
+    rc = expiry_del(t, due_ms, EXPIRE_PRESENCE, stream_key(key, topic->stream));
     return rc == -ENOENT ? 0 : rc; /* the sweep has taken it */
 }
 

@@ -42,7 +42,7 @@ int topic_create(struct txn *t, struct str name, uint64_t now_ms, uint64_t idle_
 int topic_remove(struct txn *t, struct topic *topic, unsigned *budget);
 int topic_put(struct txn *t, const struct topic *topic);
 /* Presence: something is to be announced, and should the writer die first, the sweep learns of it
- * at due_ms; it was announced. Neither writes the topic's row. */
+ * at due_ms; it was announced. Both write the topic's row. */
 int topic_dirty(struct txn *t, struct topic *topic, uint64_t due_ms);
 int topic_clean(struct txn *t, struct topic *topic);
 /* The work of an EXPIRE_TOPIC row after it was taken: removes the topic if it has had neither

@@ -69,9 +69,7 @@ static int count_in_topic(struct writer *w, uint64_t topic, int tracked, int mem
         return -EUCLEAN;
     row.tracked += (uint64_t)(int64_t)tracked;
     row.members += (uint64_t)(int64_t)members;
-    if (tell)
-        err = presence_gathers(w, &row);
-    return err ? err : topic_put(w->txn, &row);
+    return tell ? presence_gathers(w, &row) : topic_put(w->txn, &row);
 }
 
 /* Puts a member as it is now. was: its ref before, if it was here, else 0; made: it is new. */

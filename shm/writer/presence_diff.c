@@ -117,7 +117,7 @@ int presence_gathers(struct writer *w, struct topic *topic)
 {
     struct gathered *g = gathered_of(w, topic->stream);
     if (g)
-        return 0;
+        return topic_put(w->txn, topic);
     g = calloc(1, sizeof(*g));
     if (!g)
         return -ENOMEM;
@@ -132,7 +132,7 @@ int presence_gathers(struct writer *w, struct topic *topic)
     g->topic = topic->stream;
     g->due_ms = w->boot_ms + WINDOW_MS;
     g->lost = topic->dirty_ms != 0;
-    return g->lost ? 0 : topic_dirty(w->txn, topic, w->now_ms + DIRTY_MS);
+    return g->lost ? topic_put(w->txn, topic) : topic_dirty(w->txn, topic, w->now_ms + DIRTY_MS);
 }
 
 /* Texts of its own, of which the key is the beginning. */
@@ -334,9 +334,7 @@ static int announce(struct writer *w, struct gathered *g, struct topic *topic)
     g->n -= at;
     bool done = g->n == 0 && !g->lost;
     w->changed = w->must_commit = true;
-    int err = done ? topic_clean(w->txn, topic) : 0;
-    if (!err)
-        err = topic_put(w->txn, topic);
+    int err = done ? topic_clean(w->txn, topic) : topic_put(w->txn, topic);
     return err ? err : done;
 }
 
@@ -364,17 +362,13 @@ int presence_due(struct writer *w, uint64_t stream)
     int err = topic_get(w->txn, stream, &topic);
     if (err || topic.dirty_ms == 0)
         return err == -ENOENT ? 0 : err;
-    struct gathered *g = gathered_of(w, stream);
-    topic.dirty_ms = 0; /* its row was taken */
-    if (g) {            /* this writer is late: it knows all that changed */
-        err = topic_dirty(w->txn, &topic, w->now_ms + DIRTY_MS);
-        return err ? err : topic_put(w->txn, &topic);
-    }
+    topic.dirty_ms = 0;         /* its row was taken */
+    if (gathered_of(w, stream)) /* this writer is late: it knows all that changed */
+        return topic_dirty(w->txn, &topic, w->now_ms + DIRTY_MS);
     err = presence_gathers(w, &topic);
-    if (err)
-        return err;
-    gathered_of(w, stream)->lost = true;
-    return topic_put(w->txn, &topic);
+    if (!err)
+        gathered_of(w, stream)->lost = true;
+    return err;
 }
 
 void presence_close(struct writer *w)

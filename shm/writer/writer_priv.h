@@ -209,7 +209,7 @@ int presence_lease_over(struct writer *w, const uint8_t id[SESSION_ID_SIZE]);
 int presence_end(struct writer *w, const struct session *s); /* before its rows go */
 
 /* presence_diff.c: what is gathered, and announced when its time has come. */
-/* A change of the topic is about to be noted; its row is the caller's to write, after this. */
+/* A change of the topic is about to be noted. Writes its row. */
 int presence_gathers(struct writer *w, struct topic *topic);
 /* What m is now; was: its ref before, if it was here, else 0. */
 int presence_note(struct writer *w, const struct member *m, uint64_t was);

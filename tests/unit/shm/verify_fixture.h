@@ -29,7 +29,6 @@ static inline void fill_member(struct fixture *f, struct session *s, uint64_t to
     assert_int_equal(topic_get(f->txn, topic, &row), 0);
     row.members = row.tracked = 1;
     assert_int_equal(topic_dirty(f->txn, &row, 7000), 0);
-    assert_int_equal(topic_put(f->txn, &row), 0);
     s->tracked = 1;
     assert_int_equal(session_put(f->txn, s), 0);
 }
