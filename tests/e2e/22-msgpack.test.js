@@ -95,7 +95,8 @@ withServer('msgpack', { grade: 'memory' }, (check) => {
         assert.equal(picked.cursor, sent.cursor);
         assert.equal(picked.more, false);
 
-        assert.equal(status(await speak(client, 'GET', `${path}/messages/${sent.seq}`), 200).value.state, 'delivered');
+        const receipt = async () => status(await speak(client, 'GET', `${path}/messages/${sent.seq}`), 200).value.state;
+        await until('its receipt says delivered', async () => await receipt() === 'delivered'); // told behind the answer
         const acked = status(await speak(client, 'POST', `${path}/ack`, { value: { cursor: picked.cursor } }), 204);
         assert.equal(acked.bytes.length, 0);
         const patched = status(await speak(client, 'PATCH', path, { value: { attributes: { n: null, plan: 'gold', b: Buffer.from([1]) }, ttl: 120 } }), 200).value;
