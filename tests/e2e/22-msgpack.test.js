@@ -113,6 +113,9 @@ withServer('msgpack', { grade: 'memory' }, (check) => {
         const { session } = await client.session('same', { attributes: { deep: [{ a: 1.5, b: 'ü' }] } });
         const { seq } = status(await client.send(session, { data: { a: [1, 'x', null] }, event: 'e' }, 'k'), 201).json;
         status(await client.post(messages(session), 'text', { headers: { 'Content-Type': 'text/plain' } }), 201);
+        status(await client.pick(session), 200);
+        // Told behind the answer; once the store has its time, every worker says the same.
+        await until('the store knows it is delivered', async () => (await client.get(`${messages(session)}/${seq}`)).json.delivered_at);
         const paths = [
             `/v1/sessions/${session}`, '/v1/sessions?subject=same', messages(session), `${messages(session)}?limit=1`,
             `${messages(session)}/${seq}`, '/healthz', '/readyz',

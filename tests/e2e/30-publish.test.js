@@ -93,7 +93,7 @@ bothGrades('publishing', {}, (check) => {
         const after = await server.metric('restante_batches_total');
         assert.equal(results.length, 1000);
         assert.ok(results.every((row, i) => row.status === 201 && (i === 0 || row.seq > results[i - 1].seq)));
-        assert.ok(after - before <= 3, `${after - before} commits`); // the session's touch may add one
+        assert.ok(after - before <= 20, `${after - before} commits`); // touches and sweeps of what was before may add some
         assert.deepEqual(payloads(await client.pick(session, { cursor, limit: 1000 })), messages.map((row) => row.data));
         messages.push({ session, data: 1000 });
         const refused = await client.post('/v1/publish', { messages });

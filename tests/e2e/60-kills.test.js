@@ -90,10 +90,11 @@ bothGrades('kills', {}, (check) => {
         const pid = await server.signal('writer', 'SIGSTOP');
         await until('it is stopped', () => stopped(pid) || !alive(pid));
         const sending = client.send(session, { data: 'during' }, 'during').catch((error) => error);
-        assert.deepEqual(payloads(status(await client.pick(session, { cursor }), 200)), ['before']);
+        const seen = payloads(status(await client.pick(session, { cursor }), 200));
+        assert.ok(seen[0] === 'before' && (seen.length === 1 || !alive(pid)), String(seen)); // its successor may have been quicker
         const sent = await sending;
         assert.ok(sent.status === 201 || sent.status === 200 || (sent.status === 503 && sent.json.outcome), String(sent.text ?? sent));
-        assert.ok(!alive(pid), 'the stopped writer was killed');
+        await until('the stopped writer is killed', () => !alive(pid));
         await persist('the message', () => client.send(session, { data: 'during' }, 'during'));
         assert.deepEqual(payloads(await client.pick(session, { cursor })), ['before', 'during']);
     });
@@ -164,12 +165,14 @@ bothGrades('kills', {}, (check) => {
     });
 
     check('titles tell who is who', async (server) => {
+        const { json } = await until('both workers run', async () => { // ready means that one of them does
+            const answer = status(await server.client.get('/v1/status'), 200);
+            return answer.json.workers.every((worker) => worker.state === 'running') && answer;
+        });
         assert.ok(server.role('writer') && server.role('0') && server.role('1'));
-        const { json } = status(await server.client.get('/v1/status'), 200);
         assert.equal(json.supervisor.pid, server.pid);
         assert.equal(json.writer.pid, server.role('writer'));
         assert.deepEqual(json.workers.map((worker) => worker.pid), [server.role('0'), server.role('1')]);
-        assert.ok(json.workers.every((worker) => worker.state === 'running'));
     });
 });
 
@@ -187,7 +190,7 @@ withServer('a feed that laps', { grade: 'memory', sections: { shm: { feed: '64K'
         }
         await reading;
         assert.deepEqual(reader.messages.map((message) => parseInt(message.data, 10)), numbers(N));
-        assert.ok(await server.metric('restante_feed_lapped_total') > 0, 'it was lapped');
+        await until('it was lapped', async () => await server.metric('restante_feed_lapped_total') > 0);
     });
 });
 
