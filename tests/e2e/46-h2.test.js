@@ -239,7 +239,7 @@ withServer('HTTP/2 long-polls', { grade: 'memory', workers: 1, sections: { sessi
 });
 
 withServer('HTTP/2 windows', {
-    grade: 'memory', sections: { limits: { write_timeout: '1s', ping: '1s', message: '2M', request: '8M' } },
+    grade: 'memory', sections: { limits: { write_timeout: '3s', ping: '2s', message: '2M', request: '8M' } },
 }, (check) => {
     const big = 'x'.repeat(1 << 20);
 
@@ -296,7 +296,7 @@ withServer('HTTP/2 windows', {
         let pings = 0;
         h2.session.on('ping', () => { pings++; });
         const poll = h2.get(`${target}?wait=30`);
-        await until('the server has asked three times', () => pings >= 3);
+        await until('the server has asked three times', () => pings >= 3, 20);
         status(await server.client.post(target, { data: 'there' }), 201);
         assert.deepEqual(payloads(await poll), ['there']);
     }));

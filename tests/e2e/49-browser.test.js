@@ -255,7 +255,7 @@ withServer('a WebSocket of a page', { grade: 'memory', tls: true, titled: CHAT }
             await page.evaluate((name) => window.ws.send(JSON.stringify({ t: 'publish', n: 2, topic: name, data: { said: 'grüß' } })), topic);
             await until('it hears itself', async () => (await seenData(page)).length === n + 1);
             assert.deepEqual((await seenData(page)).at(-1), { said: 'grüß' });
-            assert.equal(await page.evaluate(() => window.answers.at(-1).re), 2);
+            await until('it is answered', () => page.evaluate(() => window.answers.at(-1).re === 2));
             // Its session ends.
             status(await client.request('DELETE', `/v1/sessions/${session}`), 204);
             await until('it is closed for good', () => page.evaluate(() => window.codes.at(-1) === 1001), 20);

@@ -17,7 +17,7 @@ export class H2 {
     }
 
     ready() {
-        return within(5, 'the connection is there', new Promise((resolve, reject) => {
+        return within(20, 'the connection is there', new Promise((resolve, reject) => {
             this.session.once('error', reject);
             this.session.once('remoteSettings', resolve);
         }));
