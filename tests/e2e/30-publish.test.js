@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { Chain } from './lib/chain.js';
 import { NOBODY, payloads, problem, status } from './lib/expect.js';
 import { bothGrades, parked, withServer } from './lib/harness.js';
+import { until } from './lib/wait.js';
 
 bothGrades('publishing', {}, (check) => {
     check('a repeat with the same key gets the first answer', async ({ client }) => {
@@ -86,14 +87,18 @@ bothGrades('publishing', {}, (check) => {
 
     check('a batch of a thousand is one commit', async (server) => {
         const { client } = server;
-        const { session, cursor } = await client.session();
-        const messages = Array.from({ length: 1000 }, (_, i) => ({ session, data: i, key: `m${i}` }));
-        const before = await server.metric('restante_batches_total');
-        const { results } = status(await client.post('/v1/publish', { messages }), 200).json;
-        const after = await server.metric('restante_batches_total');
-        assert.equal(results.length, 1000);
-        assert.ok(results.every((row, i) => row.status === 201 && (i === 0 || row.seq > results[i - 1].seq)));
-        assert.ok(after - before <= 20, `${after - before} commits`); // touches and sweeps of what was before may add some
+        let session, cursor, messages;
+        // Touches and sweeps of what was before may add commits of their own: then a batch is sent again.
+        await until('a batch of which few commits are counted', async () => {
+            ({ session, cursor } = await client.session());
+            messages = Array.from({ length: 1000 }, (_, i) => ({ session, data: i, key: `m${i}` }));
+            const before = await server.metric('restante_batches_total');
+            const { results } = status(await client.post('/v1/publish', { messages }), 200).json;
+            const after = await server.metric('restante_batches_total');
+            assert.equal(results.length, 1000);
+            assert.ok(results.every((row, i) => row.status === 201 && (i === 0 || row.seq > results[i - 1].seq)));
+            return after - before <= 3;
+        });
         assert.deepEqual(payloads(await client.pick(session, { cursor, limit: 1000 })), messages.map((row) => row.data));
         messages.push({ session, data: 1000 });
         const refused = await client.post('/v1/publish', { messages });

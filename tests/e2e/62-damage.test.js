@@ -81,9 +81,8 @@ withServer('garbage in an inbox ring', { grade: 'memory' }, (check) => {
             const { session, cursor } = await client.session();
             const reader = new Reader(client, session, cursor);
             const reading = reader.until((messages) => messages.length >= 20);
-            const mad = await until('worker 0 runs', () => server.role('0'));
-            const other = await until('worker 1 runs', () => server.role('1'));
-            const writer = server.role('writer');
+            const mad = server.role('0');
+            const [other, writer] = [server.role('1'), server.role('writer')];
             const bad = await server.metric('restante_commands_bad_total');
             const noticed = () => server.log.split('"bad_ring_record"').length;
             const before = noticed();

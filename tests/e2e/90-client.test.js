@@ -98,10 +98,8 @@ withServer('a client of a server that dies', OPTIONS, (check) => {
                 assert.deepEqual([one.said('hole'), one.said('reset'), one.said('truncated')], [[], [], []]);
             }
             assert.equal(new Set(all.map(({ box }) => box.session)).size, 3);
-            await until('it is on a WebSocket again', () => {
-                if (socket.box.road === 'poll') socket.box.retry(); // the rest of the last pause is not waited for
-                return socket.box.road === 'websocket';
-            }, 30);
+            await socket.hurry();
+            await socket.open('websocket');
             assert.deepEqual(new Set(poll.said('road').map(({ road }) => road)), new Set(['poll', null]));
             await third.open();
         });
@@ -158,10 +156,7 @@ withServer('a client on a bad road', OPTIONS, (check) => {
             assert.deepEqual([one.said('hole'), one.said('error'), one.said('reset')], [[], [], []]);
             road.how = 'pass';
             await publish(server, 'chat:cut', 200, 10);
-            await until('it is on a WebSocket that stays', () => {
-                if (one.box.road === 'poll') one.box.retry(); // the rest of the last pause is not waited for
-                return road.sockets.some(({ how }) => how === 'pass') && one.box.road === 'websocket';
-            }, 30);
+            await one.hurry(() => road.sockets.some(({ how }) => how === 'pass')); // one that stays
             await publish(server, 'chat:cut', 210, 10);
             await one.got(220);
             assert.deepEqual(one.data, range(220));

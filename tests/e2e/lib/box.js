@@ -45,6 +45,14 @@ export class Watched {
             .catch((error) => this.#explain(error));
     }
 
+    /** Waits for a WebSocket (one that also passes `good`), but not for the pauses between its attempts. */
+    hurry(good = () => true, seconds = 30) {
+        return until('it is on a WebSocket again', () => {
+            if (this.box.road === 'poll') this.box.retry();
+            return this.box.road === 'websocket' && good();
+        }, seconds).catch((error) => this.#explain(error));
+    }
+
     got(n, seconds = 40) {
         return until(`${n} messages`, () => this.messages.length >= n, seconds).catch((error) => this.#explain(error));
     }

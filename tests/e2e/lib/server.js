@@ -126,11 +126,13 @@ export class Server {
         this.process = child;
     }
 
+    /** Ready says that one worker serves; tests look at all of them. */
     ready(seconds = 15) {
-        return until('the server is ready', async () => {
+        const get = (path, credential) => this.client.get(path, { credential }).catch(() => null);
+        return until('the server is ready and every worker runs', async () => {
             if (!this.process) throw new Error(`the server ended while starting:\n${this.tail()}`);
-            const answer = await this.client.get('/readyz', { credential: null }).catch(() => null);
-            return answer?.status === 200;
+            if ((await get('/readyz', null))?.status !== 200) return false;
+            return (await get('/v1/status', this.key))?.json?.workers?.every(({ state }) => state === 'running');
         }, seconds);
     }
 
