@@ -1,13 +1,13 @@
 // What carries a request: HTTP/1.1 and HTTP/2, clear and over TLS. A carrier asks; the call that it
 // returns can be dropped at any instant, alone or with the whole connection.
 //
-// A call is {answer, drop}: answer is a promise of {status, headers, body}, body an async iterable
-// of bytes that throws unless the answer came to its proper end.
+// A call is {answer, drop, where}: answer is a promise of {status, headers, body}, body an async iterable
+// of bytes that throws unless the answer came to its proper end; where() says what its connection is like.
 
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import { connectedPorts } from '../e2e/lib/proc.js';
+import { connectedPorts, tcpState } from '../e2e/lib/proc.js';
 
 // Connections are taken in turn, so that a carrier's requests meet every worker.
 const CONNECTIONS = 3;
@@ -49,7 +49,8 @@ class Http1 {
             }));
         });
         request.end(body);
-        return { answer, drop: () => request.destroy() }; // its connection goes along
+        const where = () => `${request.socket?.connecting ? 'connecting ' : ''}${tcpState(request.socket?.localPort)}`;
+        return { answer, drop: () => request.destroy(), where }; // its connection goes along
     }
 
     close() {
@@ -68,6 +69,7 @@ class Http2 {
         this.origin = origin;
         this.options = tls ?? {};
         this.sessions = new Array(CONNECTIONS).fill(null);
+        this.open = new Set(); // those, and the ones before them that still finish something
         this.turn = 0;
         this.ticket = undefined; // of the connection before: the next one resumes it
         this.watch = setInterval(() => this.#bury(), WATCH_MS);
@@ -79,8 +81,8 @@ class Http2 {
      */
     #bury() {
         const ports = connectedPorts();
-        for (const session of this.sessions) {
-            if (session?.port && !session.destroyed && !ports.has(session.port)) {
+        for (const session of this.open) {
+            if (session.port && !ports.has(session.port)) {
                 session.destroy(broken('the connection was reset unnoticed'));
             }
         }
@@ -91,6 +93,8 @@ class Http2 {
         session.on('error', () => {}); // each of its streams tells
         session.socket.on('session', (ticket) => { this.ticket = ticket; });
         session.once('connect', (_, { localPort }) => { session.port = localPort; });
+        session.once('close', () => this.open.delete(session));
+        this.open.add(session);
         this.sessions[at] = session;
         return session;
     }
@@ -108,12 +112,13 @@ class Http2 {
                 resolve({ status, headers: rest, body: measured(streamed(stream), rest['content-length']) }));
         });
         const drop = (connection) => (connection ? session.destroy(broken('the connection was dropped')) : stream.close(http2.constants.NGHTTP2_CANCEL));
-        return { answer, drop };
+        const where = () => `stream ${stream.id}, ${session.connecting ? 'connecting ' : ''}${tcpState(session.socket?.localPort)}`;
+        return { answer, drop, where };
     }
 
     close() {
         clearInterval(this.watch);
-        for (const session of this.sessions) session?.destroy();
+        for (const session of this.open) session.destroy();
     }
 }
 

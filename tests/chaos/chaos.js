@@ -15,6 +15,7 @@ import { Reader } from '../e2e/lib/reader.js';
 import { restante } from '../e2e/lib/run.js';
 import { Server } from '../e2e/lib/server.js';
 import { pause, until, within } from '../e2e/lib/wait.js';
+import { makeCarriers } from './carriers.js';
 import { Ledger } from './ledger.js';
 import { Monkey } from './monkey.js';
 import { Publisher } from './publisher.js';
@@ -88,8 +89,11 @@ function makeReaders(server, roads, random, { mailboxes, group, made }) {
     return { wanderers, readers: [...wanderers, ...others], acked, figures };
 }
 
-/** One for each session; its readers know it. */
-function makeSubscribers(readers, ledger, random, { made }, { carriers, layers }, credential) {
+/**
+ * One for each session; its readers know it. Their carriers are nobody else's: an unsubscribe whose
+ * connection another one dropped may be done later than the subscribe that follows it.
+ */
+function makeSubscribers(readers, ledger, random, { made }, carriers, layers, credential) {
     return [...made.keys()].map((session) => {
         const mine = readers.filter((reader) => reader.session === session);
         const subscriber = new Subscriber({ session, topic: CHANGING, ledger, readers: mine, carriers, layers, credential, random: random.fork() });
@@ -144,16 +148,18 @@ async function main() {
     const random = new Random(seed);
     const server = makeServer();
     let ways = null;
+    let own = [];
     let monkey = null;
     let breaking = Promise.resolve();
     try {
         await server.start();
         ways = makeRoads(server, server.key);
+        own = makeCarriers(server);
         const world = await openSessions(server.client);
         const ledger = new Ledger();
         for (const row of [...world.made.values(), ...world.homes.values()]) ledger.open(row, TOPICS);
         const { wanderers, readers, acked, figures } = makeReaders(server, ways.roads, random.fork(), world);
-        const subscribers = makeSubscribers(readers, ledger, random.fork(), world, ways, server.key);
+        const subscribers = makeSubscribers(readers, ledger, random.fork(), world, own, ways.layers, server.key);
         const residents = [...world.homes.values()].map((row, n) => new Resident(server, row, n, { ...world, ledger, random: random.fork() }));
         const publishers = Array.from({ length: PUBLISHERS }, (_, id) =>
             new Publisher(id, { carriers: ways.carriers, credential: server.key, random: random.fork(), world, ledger }));
@@ -204,6 +210,7 @@ async function main() {
     } finally {
         monkey?.stop();
         ways?.close();
+        for (const carrier of own) carrier.close();
         await breaking.catch(() => {}); // told already
         await server.dispose();
     }

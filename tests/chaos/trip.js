@@ -16,6 +16,7 @@ export class Trip {
         this.cut = cut;
         this.wasCut = false;
         this.call = carrier.ask(method, path, headers, body);
+        this.name = carrier.name;
         this.seconds = (wait + PATIENCE) / 1000;
         if (cut?.ms !== undefined) this.timer = setTimeout(() => this.#cutOff(), cut.ms);
     }
@@ -39,7 +40,7 @@ export class Trip {
     /** What read(answer) makes of it. */
     async through(what, read) {
         try {
-            return await within(this.seconds, what, (async () => {
+            return await within(this.seconds, () => `${what} by ${this.name} (${this.call.where()})`, (async () => {
                 const answer = await this.call.answer;
                 return read({ ...answer, body: this.#body(answer.body) });
             })());

@@ -56,8 +56,21 @@ export function ticks(pid) {
     return Number(fields[11]) + Number(fields[12]);
 }
 
-/** Local ports of the TCP connections over IPv4 that the kernel knows. */
+/** Columns of every TCP connection over IPv4 that the kernel knows. */
+function connections() {
+    return (read('/proc/net/tcp') ?? '').trim().split('\n').slice(1).map((row) => row.trim().split(/\s+/));
+}
+
+const portOf = (address) => parseInt(address.split(':')[1], 16);
+
+/** Local ports of those connections. */
 export function connectedPorts() {
-    const rows = (read('/proc/net/tcp') ?? '').trim().split('\n').slice(1);
-    return new Set(rows.map((row) => parseInt(row.trim().split(/\s+/)[1].split(':')[1], 16)));
+    return new Set(connections().map(([, local]) => portOf(local)));
+}
+
+/** What the kernel has of a port's connection, both ends: "local>remote state txqueue:rxqueue". */
+export function tcpState(port) {
+    if (!port) return 'no port';
+    const ends = connections().filter(([, local, remote]) => portOf(local) === port || portOf(remote) === port);
+    return ends.map(([, local, remote, state, queues]) => `${portOf(local)}>${portOf(remote)} ${state} ${queues}`).join(', ') || `port ${port} unknown to the kernel`;
 }

@@ -15,11 +15,11 @@ export async function until(what, probe, seconds = 10) {
     }
 }
 
-/** The promise's outcome, or an error after so many seconds. */
+/** The promise's outcome, or an error after so many seconds; what: a text, or a function that makes it then. */
 export function within(seconds, what, promise) {
     let timer;
     const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`${what}: not done in ${seconds} s`)), seconds * 1000);
+        timer = setTimeout(() => reject(new Error(`${typeof what === 'function' ? what() : what}: not done in ${seconds} s`)), seconds * 1000);
     });
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
